@@ -3,13 +3,14 @@ package kafka
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/bits"
 	"net"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"auscult/schemas"
 )
 
 // Profile names the kind of broker; it sets what that kind needs.
@@ -119,29 +120,7 @@ type SourceConfig struct {
 }
 
 // Secret is text that must not be printed.
-type Secret string
-
-const hidden = "***"
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return hidden
-}
-
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
-
-// LogValue hides the secret from slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalYAML hides the secret in a printed configuration.
-func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
-
-// MarshalText hides the secret from encoders of text, JSON among them.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+type Secret = schemas.Secret
 
 // ConfigError is one thing wrong in a configuration.
 type ConfigError struct {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"auscult/schemas"
+
 	"gopkg.in/yaml.v3"
 )
 
@@ -101,7 +103,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("config", "password", c.SASL.Password, "all", c)
 	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%+v %#v %s %q", c, c, c.SASL.Password, c.SASL.Password), string(asYAML), string(asJSON), log.String()} {
-		if strings.Contains(text, "hunter2") || !strings.Contains(text, hidden) {
+		if strings.Contains(text, "hunter2") || !strings.Contains(text, schemas.Hidden) {
 			t.Errorf("printed as %s", text)
 		}
 	}

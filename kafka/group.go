@@ -163,15 +163,6 @@ type Group struct {
 	run *groupRun // of the processor that runs now
 }
 
-// RunGroup runs a keyed stage until ctx ends (nil) or the stage must stop (why).
-func RunGroup(ctx context.Context, cfg GroupConfig) error {
-	g, err := NewGroup(cfg)
-	if err != nil {
-		return err
-	}
-	return g.Run(ctx)
-}
-
 // NewGroup prepares a keyed stage.
 func NewGroup(cfg GroupConfig) (*Group, error) {
 	if err := cfg.check(); err != nil {

@@ -5,12 +5,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"auscult/schemas"
 )
 
 // Config says how to reach the FHIR server.
@@ -119,29 +120,7 @@ func (e *ConfigError) Error() string { return e.Text }
 func (e *ConfigError) ConfigPath() string { return e.Path }
 
 // Secret is text that must not be printed.
-type Secret string
-
-const hidden = "***"
-
-// String hides the secret.
-func (s Secret) String() string {
-	if s == "" {
-		return ""
-	}
-	return hidden
-}
-
-// GoString hides the secret from %#v.
-func (s Secret) GoString() string { return fmt.Sprintf("%q", s.String()) }
-
-// LogValue hides the secret from slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalYAML hides the secret in a printed configuration.
-func (s Secret) MarshalYAML() (any, error) { return s.String(), nil }
-
-// MarshalText hides the secret from encoders of text, JSON among them.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+type Secret = schemas.Secret
 
 // config returns what crypto/tls needs; nil for the system's roots and no
 // client certificate.

@@ -20,6 +20,7 @@ import (
 	"auscult/fhir/rest"
 	"auscult/kafka"
 	"auscult/processors"
+	"auscult/schemas"
 	"auscult/scoring"
 	"auscult/sinks/lake"
 )
@@ -309,16 +310,13 @@ func under(section string, err error) error {
 	return errors.Join(all...)
 }
 
-// hidden stands for what must not be printed.
-const hidden = "***"
-
 // Print writes the configuration in force. Secrets hide themselves; what may
 // hold one is hidden too.
 func (c *Config) Print(w io.Writer) error {
 	shown := *c
 	shown.FHIR.Headers = maps.Clone(c.FHIR.Headers)
 	for name := range shown.FHIR.Headers {
-		shown.FHIR.Headers[name] = hidden
+		shown.FHIR.Headers[name] = schemas.Hidden
 	}
 	shown.River.SASL.TokenCommand = program(c.River.SASL.TokenCommand)
 	shown.Source.SASL.TokenCommand = program(c.Source.SASL.TokenCommand)
@@ -335,5 +333,5 @@ func program(command []string) []string {
 	if len(command) < 2 {
 		return command
 	}
-	return []string{command[0], hidden}
+	return []string{command[0], schemas.Hidden}
 }

@@ -10,6 +10,7 @@ import (
 	"auscult/fhir/rest"
 	"auscult/kafka"
 	"auscult/processors"
+	"auscult/schemas"
 )
 
 // least is the shortest configuration that is valid.
@@ -288,7 +289,7 @@ fhir:
 	if err := c.Print(&out); err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(out.String(), "confidential") || strings.Count(out.String(), hidden) < 4 {
+	if strings.Contains(out.String(), "confidential") || strings.Count(out.String(), schemas.Hidden) < 4 {
 		t.Errorf("a secret is printed:\n%s", out.String())
 	}
 	if c.FHIR.Headers["x-api-key"] != "confidential-3" || c.Source.SASL.TokenCommand[2] != "confidential-1" {
