@@ -49,9 +49,10 @@ type NormalizeCounts struct {
 }
 
 // Normalize is the stage that makes measurements of device messages. It keeps
-// nothing between batches: the same message gives the same records for ever.
+// nothing between batches: the same message gives the same records for as long
+// as the mapping is the same.
 type Normalize struct {
-	device  *mapping.Device
+	device  atomic.Pointer[mapping.Device]
 	ahead   schemas.Ticks
 	run     string
 	counts  NormalizeCounts
@@ -66,10 +67,15 @@ func NewNormalize(device *mapping.Device, cfg NormalizeConfig) *Normalize {
 	if cfg.Run == "" {
 		cfg.Run = schemas.RunLive
 	}
-	n := &Normalize{device: device, ahead: schemas.TicksIn(cfg.ClockAhead), run: cfg.Run}
+	n := &Normalize{ahead: schemas.TicksIn(cfg.ClockAhead), run: cfg.Run}
+	n.device.Store(device)
 	n.workers.New = func() any { return newNormalizer(n) }
 	return n
 }
+
+// Use takes another device mapping from the next message on. Measurements that
+// have been made keep the version of the mapping that made them.
+func (n *Normalize) Use(device *mapping.Device) { n.device.Store(device) }
 
 // Counts returns the stage's counters.
 func (n *Normalize) Counts() *NormalizeCounts { return &n.counts }
@@ -92,6 +98,7 @@ func (n *Normalize) Process(ctx context.Context, b schemas.Batch) ([]schemas.Out
 // normalizer is one goroutine's workplace.
 type normalizer struct {
 	n       *Normalize
+	device  *mapping.Device // that mapper is of
 	mapper  *mapping.Mapper
 	msg     mapping.Message
 	headers []schemas.Header
@@ -113,7 +120,7 @@ type normalizer struct {
 }
 
 func newNormalizer(n *Normalize) *normalizer {
-	w := &normalizer{n: n, mapper: n.device.NewMapper(), headers: schemas.Measurements.Headers(), keys: map[string]string{}}
+	w := &normalizer{n: n, headers: schemas.Measurements.Headers(), keys: map[string]string{}}
 	w.yield, w.fail = w.measurement, w.failure
 	return w
 }
@@ -123,7 +130,7 @@ func newNormalizer(n *Normalize) *normalizer {
 func (w *normalizer) begin(b schemas.Batch) {
 	w.outs = make([]schemas.Out, 0, len(b.Records)+len(b.Records)/4)
 	w.arena = make([]byte, 0, cap(w.arena)/2)
-	w.lineage = schemas.Lineage{Run: w.n.run, Mapping: w.n.device.Version()}
+	w.lineage = schemas.Lineage{Run: w.n.run}
 	if b.Share != nil {
 		w.lineage.Generation = b.Share.Generation
 	}
@@ -140,9 +147,13 @@ func (w *normalizer) message(r *schemas.Raw) {
 	c := &w.n.counts
 	c.Messages.Add(1)
 	c.Bytes.Add(int64(len(r.Value)))
+	if d := w.n.device.Load(); d != w.device {
+		w.device, w.mapper = d, d.NewMapper()
+	}
 	w.raw, w.failures = r, w.failures[:0]
 	w.failed, w.ahead, w.large, w.latest = 0, 0, 0, 0
 	w.lineage.Partition, w.lineage.Offset, w.lineage.Index = r.Partition, r.Offset, 0
+	w.lineage.Mapping = w.device.Version()
 	w.ingestion = schemas.TicksOf(r.Timestamp)
 	if t, ok := mapping.EnqueuedTime(r.Headers); ok {
 		w.ingestion = t

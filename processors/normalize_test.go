@@ -194,3 +194,33 @@ func BenchmarkNormalize(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/message")
 }
+
+// TestUseAnotherMapping: a mapping is swapped between two messages, and each
+// measurement says which version made it.
+func TestUseAnotherMapping(t *testing.T) {
+	first := deviceMapping(t)
+	second, err := mapping.LoadDevice([]byte(`{"templateType":"CollectionContent","template":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := NewNormalize(first, NormalizeConfig{})
+	made := func() int {
+		outs, err := n.Process(t.Context(), batchOf(`{"hr":72,"device":"d1","time":"2026-03-01T09:59:58Z"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range outs {
+			if m, err := schemas.Measurements.Decode(o.Value); err != nil || m.Lineage.Mapping != first.Version() {
+				t.Errorf("made by version %q, want %q (%v)", m.Lineage.Mapping, first.Version(), err)
+			}
+		}
+		return len(outs)
+	}
+	before := made()
+	n.Use(second)
+	between := made()
+	n.Use(first)
+	if after := made(); before == 0 || between != 0 || after != before {
+		t.Errorf("%d, then %d with an empty mapping, then %d", before, between, after)
+	}
+}

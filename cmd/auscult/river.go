@@ -31,19 +31,20 @@ const warehouseSink = "auscult"
 // river is everything that a configuration makes: connections, stages and what
 // they write to.
 type river struct {
-	cfg       *config.Config
-	source    *kafka.Conn
-	kafka     *kafka.Conn
-	rules     *scoring.Rules
-	device    *mapping.Device
-	fhir      *fhir.Mapping
-	client    *rest.Client
-	warehouse *warehouse.Warehouse
-	history   *warehouse.Reader // of the console; nil without one
-	stats     kafka.Stats
-	waits     console.Waits
-	log       *log // nil until something runs
-	assessed  assessed
+	cfg        *config.Config
+	source     *kafka.Conn
+	kafka      *kafka.Conn
+	rules      *scoring.Rules
+	device     *mapping.Device
+	deviceText []byte // of the file that device was read from
+	fhir       *fhir.Mapping
+	client     *rest.Client
+	warehouse  *warehouse.Warehouse
+	history    *warehouse.Reader // of the console; nil without one
+	stats      kafka.Stats
+	waits      console.Waits
+	log        *log // nil until something runs
+	assessed   assessed
 
 	normalize *processors.Normalize
 	identify  *processors.Identify
@@ -107,7 +108,11 @@ func (r *river) read() error {
 	if r.cfg.Mapping.Device == "" || r.cfg.Mapping.FHIR == "" {
 		return errors.New("mapping.device and mapping.fhir must name the two mapping files; examples/demo has some to begin with")
 	}
-	if r.device, err = load("mapping.device", r.cfg.Mapping.Device, mapping.LoadDevice); err != nil {
+	keep := func(text []byte) (*mapping.Device, error) {
+		r.deviceText = text
+		return mapping.LoadDevice(text)
+	}
+	if r.device, err = load("mapping.device", r.cfg.Mapping.Device, keep); err != nil {
 		return err
 	}
 	r.fhir, err = load("mapping.fhir", r.cfg.Mapping.FHIR, fhir.LoadMapping)

@@ -97,6 +97,9 @@ func (r *running) run(ctx context.Context, cfg *config.Config, out, errs io.Writ
 	if err != nil {
 		return err
 	}
+	follow, stop := context.WithCancel(ctx)
+	defer stop()
+	go river.reload(follow, log)
 	return running.Wait()
 }
 
