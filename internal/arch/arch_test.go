@@ -28,31 +28,39 @@ const anything = "*"
 
 // rules is the whole architecture.
 var rules = map[string]rule{
-	"schemas":               {nil, []string{"github.com/linkedin/goavro/v2"}},
-	"state":                 {[]string{"schemas"}, nil},
-	"mapping":               {[]string{"schemas"}, nil},
-	"fhir":                  {[]string{"schemas"}, nil},
-	"scoring":               {[]string{"schemas", "state"}, nil},
-	"fhir/rest":             {[]string{"schemas", "fhir"}, []string{"github.com/go-resty/resty/v2"}},
-	"fhir/server":           {[]string{"schemas", "fhir"}, []string{"modernc.org/sqlite"}},
-	"processors":            {[]string{"schemas", "state", "mapping", "scoring", "fhir"}, []string{"github.com/lovoo/goka"}},
-	"kafka":                 {[]string{"schemas"}, []string{"github.com/twmb/franz-go", "github.com/lovoo/goka", "github.com/IBM/sarama"}},
-	"topology":              {[]string{"schemas", "state", "processors", "kafka"}, []string{"github.com/lovoo/goka"}},
-	"topology/topologytest": {[]string{"schemas", "fhir", "topology", "kafka", "processors"}, []string{"github.com/lovoo/goka"}},
-	"replay":                {[]string{"schemas", "fhir", "topology", "topology/topologytest", "kafka", "processors", "sinks/lake"}, []string{"github.com/lovoo/goka", "github.com/twmb/franz-go"}},
-	"internal/scene":        {[]string{"schemas", "topology", "topology/topologytest"}, nil},
-	"sinks/lake":            {[]string{"schemas"}, []string{"github.com/linkedin/goavro/v2"}},
-	"sinks/warehouse":       {[]string{"schemas"}, []string{"modernc.org/sqlite", "github.com/pressly/goose/v3"}},
-	"console":               {[]string{"schemas", "topology", "mapping", "kafka"}, nil},
-	"sim":                   {[]string{"schemas"}, nil},
-	"internal/config":       {[]string{anything}, []string{"gopkg.in/yaml.v3"}},
-	"examples":              {},
-	"cmd/auscult":           {[]string{anything}, []string{anything}},
-	"internal/arch":         {},
+	"schemas":                      {nil, []string{"github.com/linkedin/goavro/v2"}},
+	"state":                        {[]string{"schemas"}, nil},
+	"mapping":                      {[]string{"schemas", "internal/mapfile", "mapping/internal/dotnet", "mapping/internal/tape", "mapping/internal/jsonpath", "mapping/internal/jmespath"}, nil},
+	"mapping/internal/dotnet":      {[]string{"schemas"}, nil},
+	"mapping/internal/tape":        {[]string{"schemas", "mapping/internal/dotnet"}, nil},
+	"mapping/internal/jsonpath":    {[]string{"mapping/internal/dotnet", "mapping/internal/tape"}, nil},
+	"mapping/internal/jmespath":    {[]string{"schemas", "mapping/internal/dotnet", "mapping/internal/tape"}, nil},
+	"internal/mapfile":             {},
+	"internal/mapfile/mapfiletest": {[]string{"internal/mapfile"}, nil},
+	"internal/dryrun":              {[]string{"schemas", "mapping", "fhir", "internal/check"}, nil},
+	"internal/check":               {[]string{"mapping", "fhir", "internal/mapfile"}, nil},
+	"fhir":                         {[]string{"schemas", "internal/mapfile"}, nil},
+	"scoring":                      {[]string{"schemas", "state"}, nil},
+	"fhir/rest":                    {[]string{"schemas", "fhir"}, []string{"github.com/go-resty/resty/v2", "github.com/Azure/azure-sdk-for-go/sdk"}},
+	"fhir/server":                  {[]string{"schemas", "fhir"}, []string{"modernc.org/sqlite"}},
+	"processors":                   {[]string{"schemas", "state", "mapping", "scoring", "fhir"}, []string{"github.com/lovoo/goka"}},
+	"kafka":                        {[]string{"schemas"}, []string{"github.com/twmb/franz-go", "github.com/lovoo/goka", "github.com/IBM/sarama"}},
+	"topology":                     {[]string{"schemas", "state", "processors", "kafka"}, []string{"github.com/lovoo/goka"}},
+	"topology/topologytest":        {[]string{"schemas", "fhir", "topology", "kafka", "processors"}, []string{"github.com/lovoo/goka"}},
+	"replay":                       {[]string{"schemas", "fhir", "topology", "topology/topologytest", "kafka", "processors", "sinks/lake"}, []string{"github.com/lovoo/goka", "github.com/twmb/franz-go"}},
+	"internal/scene":               {[]string{"schemas", "topology", "topology/topologytest"}, nil},
+	"sinks/lake":                   {[]string{"schemas"}, []string{"github.com/linkedin/goavro/v2"}},
+	"sinks/warehouse":              {[]string{"schemas"}, []string{"modernc.org/sqlite", "github.com/pressly/goose/v3"}},
+	"console":                      {[]string{"schemas", "topology", "mapping", "kafka"}, nil},
+	"sim":                          {[]string{"schemas"}, nil},
+	"internal/config":              {[]string{anything}, []string{"gopkg.in/yaml.v3"}},
+	"examples":                     {},
+	"cmd/auscult":                  {[]string{anything}, []string{anything}},
+	"internal/arch":                {},
 }
 
 // pure packages know no clock, socket, file, process or goroutine of others.
-var pure = []string{"schemas", "state", "mapping", "fhir", "scoring"}
+var pure = []string{"schemas", "state", "mapping", "internal/mapfile", "fhir", "scoring"}
 
 // impure is what none of them may depend on directly.
 var impure = []string{"net", "net/http", "os", "os/exec", "database/sql", "context", "sync"}
