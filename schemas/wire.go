@@ -18,10 +18,32 @@ var (
 // The appenders write Avro's binary form.
 
 func appendLong(dst []byte, v int64) []byte {
-	return binary.AppendUvarint(dst, uint64(v<<1)^uint64(v>>63))
+	u := uint64(v<<1) ^ uint64(v>>63)
+	if u < 0x80 { // most lengths and counts
+		return append(dst, byte(u))
+	}
+	return appendLonger(dst, u)
+}
+
+// appendLonger writes a number of several bytes. Times of this age have nine,
+// which are made at once: 56 bits are spread to seven a byte.
+func appendLonger(dst []byte, u uint64) []byte {
+	if u < 1<<56 || u >= 1<<63 {
+		return binary.AppendUvarint(dst, u)
+	}
+	x := u&0x0FFF_FFFF | u<<4&0x0FFF_FFFF_0000_0000
+	x = x&0x0000_3FFF_0000_3FFF | x<<2&0x3FFF_0000_3FFF_0000
+	x = x&0x007F_007F_007F_007F | x<<1&0x7F00_7F00_7F00_7F00
+	return append(binary.LittleEndian.AppendUint64(dst, x|0x8080_8080_8080_8080), byte(u>>56))
 }
 
 func appendString(dst []byte, s string) []byte {
+	switch n := len(s); {
+	case n == 0:
+		return append(dst, 0)
+	case n < 64: // its length takes one byte
+		return append(append(dst, byte(n<<1)), s...)
+	}
 	return append(appendLong(dst, int64(len(s))), s...)
 }
 
