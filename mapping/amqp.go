@@ -7,6 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"auscult/mapping/internal/dotnet"
 	"auscult/schemas"
 )
 
@@ -177,7 +178,7 @@ func amqpFixed(code byte, b []byte) Property {
 // timestampProperty reads milliseconds since 1970; what no record can hold
 // stays a number.
 func timestampProperty(ms int64) Property {
-	t, ok := ticksOfUnixMilli(ms)
+	t, ok := dotnet.TicksOfUnixMilli(ms)
 	if !ok {
 		return Property{Kind: PropertyInt, Int: ms}
 	}

@@ -5,20 +5,23 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"sort"
+	"slices"
 	"strings"
 	"testing"
 
+	"auscult/internal/mapfile"
 	"auscult/schemas"
 )
 
 // aCase is one line of the recorded behaviour of the connector.
 type aCase struct {
-	ID string `json:"id"`
-	In struct {
+	ID   string   `json:"id"`
+	Tags []string `json:"tags"`
+	In   struct {
 		Device     string          `json:"device"`
 		Body       *string         `json:"body"`
 		Envelope   *string         `json:"envelope"`
@@ -61,33 +64,34 @@ func wireOf(m *schemas.Measurement) wireMeasurement {
 }
 
 // propertiesOf reads properties in document order.
-func propertiesOf(t *testing.T, raw json.RawMessage) []Property {
+func propertiesOf(t testing.TB, raw json.RawMessage) []Property {
 	t.Helper()
 	if len(raw) == 0 || string(raw) == "null" {
 		return nil
 	}
-	root, fault := parseFile(string(raw))
-	if fault != nil {
-		t.Fatal(fault)
+	report := mapfile.NewReport(string(raw))
+	root, ok := mapfile.Parse(report)
+	if !ok {
+		t.Fatal(report.Err())
 	}
 	var ps []Property
-	for _, m := range root.members {
-		p := Property{Name: m.name, Text: m.value.text}
-		switch m.value.kind {
-		case kindInt:
+	for _, m := range root.Members {
+		p := Property{Name: m.Name, Text: m.Value.Text}
+		switch {
+		case m.Value.Kind == mapfile.Int:
 			p.Kind = PropertyInt
-			if _, err := fmt.Sscan(m.value.text, &p.Int); err != nil {
+			if _, err := fmt.Sscan(m.Value.Text, &p.Int); err != nil {
 				t.Fatal(err)
 			}
-		case kindTrue:
+		case m.Value.Text == "true" && m.Value.Kind == mapfile.Bool:
 			p.Kind, p.Int = PropertyBool, 1
-		case kindFalse:
+		case m.Value.Kind == mapfile.Bool:
 			p.Kind = PropertyBool
-		case kindNull:
+		case m.Value.Kind == mapfile.Null:
 			p.Kind = PropertyNull
-		case kindText:
+		case m.Value.Kind == mapfile.Text:
 		default:
-			t.Fatalf("property %s: kind %d", m.name, m.value.kind)
+			t.Fatalf("property %s is %s", m.Name, m.Value.Kind)
 		}
 		ps = append(ps, p)
 	}
@@ -114,45 +118,17 @@ func mapAll(m *Mapper, msg *Message) (got []wireMeasurement, failures []Failure,
 	return got, failures, err
 }
 
-// onlyUnsupported reports whether a mapping was refused for nothing but what
-// the engine cannot do yet.
-func onlyUnsupported(err error) bool {
-	for _, e := range LoadErrors(err) {
-		if !e.Unsupported {
-			return false
-		}
-	}
-	return true
-}
-
-func someUnsupported(err error) bool {
-	for _, e := range LoadErrors(err) {
-		if e.Unsupported {
-			return true
-		}
-	}
-	return false
-}
-
-// Verdicts on a case.
-const (
-	verdictRan     = "ran"
-	verdictRefused = "not supported yet"
-)
-
 // run compares one case with the recorded behaviour.
-func (c *aCase) run(t *testing.T) string {
+func (c *aCase) run(t *testing.T) {
 	d, err := LoadDevice([]byte(c.In.Device))
 	if err != nil {
 		c.checkLoadErrors(t, err)
 		switch c.Want.Rule {
 		case "refuse", "refuse-or-error", "any":
-			return verdictRan
+			return
 		}
-		if !someUnsupported(err) {
-			t.Errorf("%s: refused, but the rule is %s: %v", c.ID, c.Want.Rule, err)
-		}
-		return verdictRefused
+		t.Errorf("%s: refused, but the rule is %s: %v\n%s", c.ID, c.Want.Rule, err, c.In.Device)
+		return
 	}
 	got, failures, err := mapAll(d.NewMapper(), c.message(t))
 	want := c.Want.Measurements
@@ -173,7 +149,6 @@ func (c *aCase) run(t *testing.T) string {
 			t.Errorf("%s: (error)\n got %v\nwant %v\nerr %v failures %v\nmapping %s\nbody %s", c.ID, got, want, err, failures, c.In.Device, c.message(t).Body)
 		}
 	}
-	return verdictRan
 }
 
 // checkLoadErrors demands a place for each fault, and one for each place that
@@ -220,44 +195,33 @@ func readCases(t *testing.T, path string) []aCase {
 }
 
 // TestCases runs a selection of the connector's recorded behaviour.
-func TestCases(t *testing.T) {
-	for _, c := range readCases(t, "testdata/normalize.jsonl") {
-		if v := c.run(t); v != verdictRan {
-			t.Errorf("%s: %s", c.ID, v)
-		}
-	}
-}
+func TestCases(t *testing.T) { runCases(t, "testdata/normalize.jsonl") }
 
-// TestAllCases runs all of it, where the file is there.
+// TestAllCases runs all of it, where the files are there.
 func TestAllCases(t *testing.T) {
-	verdicts := map[string]int{}
-	why := map[string]int{}
-	keep := map[string]bool{}
-	for _, c := range readCases(t, "../../shared/cases/normalize.jsonl") {
-		v := c.run(t)
-		verdicts[v+", "+c.Want.Rule]++
-		if v == verdictRan {
-			keep[c.ID] = true
-			continue
-		}
-		_, err := LoadDevice([]byte(c.In.Device))
-		_, reason, _ := strings.Cut(LoadErrors(err)[0].Message, "not supported yet: ")
-		why[reason]++
-	}
-	for _, m := range []map[string]int{verdicts, why} {
-		keys := make([]string, 0, len(m))
-		for k := range m {
-			keys = append(keys, k)
-		}
-		sort.Strings(keys)
-		for _, k := range keys {
-			t.Logf("%5d %s", m[k], k)
-		}
+	for _, name := range []string{"normalize", "suites"} {
+		t.Run(name, func(t *testing.T) { runCases(t, "../../shared/cases/"+name+".jsonl") })
 	}
 }
 
-// TestWorkloads maps the benchmark messages; the templates that are not
-// supported yet must be refused as such.
+// runCases runs each case on its own and logs the score by tag.
+func runCases(t *testing.T, path string) {
+	right, all := map[string]int{}, map[string]int{}
+	for _, c := range readCases(t, path) {
+		ok := t.Run(c.ID, func(t *testing.T) { c.run(t) })
+		for _, tag := range append(c.Tags, "rule "+c.Want.Rule) {
+			all[tag]++
+			if ok {
+				right[tag]++
+			}
+		}
+	}
+	for _, tag := range slices.Sorted(maps.Keys(all)) {
+		t.Logf("%5d of %5d %s", right[tag], all[tag], tag)
+	}
+}
+
+// TestWorkloads maps the benchmark messages.
 func TestWorkloads(t *testing.T) {
 	files, _ := filepath.Glob("../../shared/workloads/*.template.json")
 	if len(files) == 0 {
@@ -270,11 +234,7 @@ func TestWorkloads(t *testing.T) {
 		}
 		d, err := LoadDevice(text)
 		if err != nil {
-			if !onlyUnsupported(err) {
-				t.Errorf("%s: %v", f, err)
-			}
-			t.Logf("%s: %v", filepath.Base(f), err)
-			continue
+			t.Fatalf("%s: %v", f, err)
 		}
 		measurements := 0
 		m := d.NewMapper()

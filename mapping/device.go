@@ -3,21 +3,29 @@ package mapping
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
+
+	"auscult/mapping/internal/tape"
 )
 
 // Device is a device mapping, compiled. It never changes.
 type Device struct {
-	version   string
-	templates []template
-	names     *names
-	envelope  envelopeNames
-	memos     int
+	version      string
+	templates    []template
+	names        *tape.Names
+	memos        int
+	keep         tape.Keep // what the expressions can see
+	matchedToken tape.NameID
+	lints        []Lint
+	emitted      []EmittedTemplate
 
 	// Scans are found by the first name of their first condition: byBit lists
 	// the templates whose name has that bit in an object's mask.
 	byBit    [64][]int
 	triggers uint64
 	exact    bool // every name has a bit of its own
+	// searching has a bit for each template that does not scan.
+	searching []uint64
 }
 
 // EmittedType is a type of measurement that a mapping can make, with the names of
@@ -52,6 +60,14 @@ type field struct {
 }
 
 func (f *field) defined() bool { return len(f.expressions) > 0 }
+
+// sources are the texts of the expressions, one each.
+func (f *field) sources() []string {
+	if len(f.expressions) < 2 {
+		return []string{f.source}
+	}
+	return strings.Split(f.source, ",") // the fixed ones; they hold no comma
+}
 
 // value is one value of a template.
 type value struct {
@@ -99,15 +115,18 @@ func (t *EmittedType) add(value string) {
 // newDevice joins compiled templates.
 func newDevice(text []byte, c *compiler, templates []template) *Device {
 	hash := sha256.Sum256(text)
-	d := &Device{version: hex.EncodeToString(hash[:8]), templates: templates, memos: len(c.chains)}
-	d.envelope = envelopeNames{c.names.id(nameBody), c.names.id(nameProperties), c.names.id(nameSystem)}
-	d.names = c.names.table()
-	d.exact = len(d.names.list) < 64
+	d := &Device{version: hex.EncodeToString(hash[:8]), templates: templates, memos: len(c.chains), keep: c.keep}
+	d.matchedToken = c.names.ID(matchedToken)
+	d.names = c.names.Table()
+	d.exact = c.names.Len() < 64
+	d.searching = make([]uint64, (len(templates)+63)/64)
 	for i := range d.templates {
 		t := &d.templates[i]
 		t.index = i
-		if t.scan != nil {
-			bit := t.scan.conditions[0].steps[0].name & 63
+		if t.scan == nil {
+			d.searching[i>>6] |= 1 << (i & 63)
+		} else {
+			bit := t.scan.conditions[0].steps[0].Name & 63
 			d.byBit[bit] = append(d.byBit[bit], i)
 			d.triggers |= 1 << bit
 		}

@@ -1,11 +1,13 @@
 package mapping
 
 import (
-	"encoding/json"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
 
+	"auscult/mapping/internal/tape"
 	"auscult/schemas"
 )
 
@@ -28,47 +30,10 @@ func workload(t testing.TB, name string) (*Device, [][]byte) {
 	return mustLoad(t, string(text)), readLines(t, "../../shared/workloads/"+name+".messages.jsonl")
 }
 
-var workloads = []string{"W1_single", "W2_multi4", "W3_array100", "W4_20tmpl"}
+var workloads = []string{"W1_single", "W2_multi4", "W3_array100", "W4_20tmpl", "W5_calc"}
 
 func ignore(*schemas.Measurement) {}
 func refuse(Failure)              {}
-
-func BenchmarkMap(b *testing.B) {
-	for _, name := range workloads {
-		b.Run(name, func(b *testing.B) {
-			d, messages := workload(b, name)
-			m := d.NewMapper()
-			msg := Message{HasBody: true, Whole: true}
-			b.SetBytes(int64(len(messages[0])))
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				msg.Body = messages[i%len(messages)]
-				i++
-				if err := m.Map(&msg, ignore, refuse); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
-// BenchmarkValid is the yardstick: what encoding/json takes to say that the same
-// bytes are JSON.
-func BenchmarkValid(b *testing.B) {
-	for _, name := range workloads {
-		b.Run(name, func(b *testing.B) {
-			_, messages := workload(b, name)
-			i := 0
-			for b.Loop() {
-				if !json.Valid(messages[i%len(messages)]) {
-					b.Fatal("not JSON")
-				}
-				i++
-			}
-		})
-	}
-}
 
 const wardMapping = `{"templateType":"CollectionContent","template":[
  {"templateType":"CalculatedContent","template":{"typeName":"hr","typeMatchExpression":"$..[?(@hr)]",
@@ -106,17 +71,24 @@ func TestMapAllocatesNothing(t *testing.T) {
 		t.Errorf("%d values, want %d", n, 201*4)
 	}
 	for _, name := range workloads {
-		d, messages := workload(t, name)
-		m, i := d.NewMapper(), 0
-		msg := Message{HasBody: true, Whole: true}
-		if allocs := testing.AllocsPerRun(200, func() {
-			msg.Body = messages[i%len(messages)]
-			i++
-			if err := m.Map(&msg, ignore, refuse); err != nil {
-				t.Fatal(err)
+		d, lines := workload(t, name)
+		whole, apart := inForms(t, lines)
+		for _, messages := range [][]Message{whole, apart} {
+			for _, m := range []*Mapper{d.NewMapper(), d.NewMapper(WithoutShapes())} {
+				i := 0
+				step := func() {
+					if err := m.Map(&messages[i%len(messages)], ignore, refuse); err != nil {
+						t.Fatal(err)
+					}
+					i++
+				}
+				for range messages {
+					step()
+				}
+				if allocs := testing.AllocsPerRun(200, step); allocs != 0 {
+					t.Errorf("%s: %v allocations a message", name, allocs)
+				}
 			}
-		}); allocs > 0.1 {
-			t.Errorf("%s: %v allocations a message", name, allocs)
 		}
 	}
 }
@@ -140,11 +112,90 @@ func TestMap(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `dev-1 hr 2024-05-06T07:08:09Z v=72.5
-template 1 (hr): value v: the value is blank or cannot be a text
-template 1 (hr): timestampExpression: the value is not a time
+template 1 (hr): value v $.matchedToken.hr: the message has no such value: /Body/1/hr is null
+template 1 (hr): timestampExpression $.matchedToken.time: the value is not a time: /Body/2/time is "soon"
 dev-1 hr 2024-05-06T00:00:00Z v=False
 `
 	if got.String() != want {
 		t.Errorf("got\n%swant\n%s", got.String(), want)
+	}
+}
+
+// TestComputedTime: a text that an expression makes is no date token, so that the
+// forms that only tokens have are no times.
+func TestComputedTime(t *testing.T) {
+	for in, want := range map[string]string{
+		"'2024-01-01T10:00:00Z'": "2024-01-01T10:00:00Z", "'2024-01-01T10:00:00.5+02:00'": "2024-01-01T08:00:00.5Z", "'13-Mar-2023'": "2023-03-13T00:00:00Z",
+		"'2024-01-01T24:00:00Z'": "", "'2024-01-01T10:00:00+15:00'": "", "'/Date(0)/'": "", "`\"2024-01-01T24:00:00Z\"`": "2024-01-02T00:00:00Z", "`\"/Date(0)/\"`": "1970-01-01T00:00:00Z",
+	} {
+		d := mustLoad(t, fmt.Sprintf(`{"templateType":"CollectionContent","template":[{"templateType":"CalculatedContent","template":{"typeName":"a","defaultExpressionLanguage":"JmesPath",
+"typeMatchExpression":"Body","deviceIdExpression":"'d'","timestampExpression":%q,"values":[]}}]}`, in))
+		got, failures, err := mapAll(d.NewMapper(), &Message{HasBody: true, Body: []byte("1")})
+		switch {
+		case err != nil || len(got)+len(failures) != 1:
+			t.Errorf("%s: got %v, %v, %v", in, got, failures, err)
+		case len(got) == 1 && got[0].OccurrenceTimeUtc != want || len(got) == 0 && want != "":
+			t.Errorf("%s: got %v, %v, want %q", in, got, failures, want)
+		}
+	}
+}
+
+// TestOwnMatchedToken: what a message itself calls matchedToken gives way to the
+// match, which comes last.
+func TestOwnMatchedToken(t *testing.T) {
+	d := mustLoad(t, `{"templateType":"CollectionContent","template":[{"templateType":"CalculatedContent","template":{"typeName":"a","defaultExpressionLanguage":"JmesPath",
+"typeMatchExpression":"x","deviceIdExpression":"matchedToken.d","timestampExpression":"t","values":[{"valueName":"keys","valueExpression":"to_string(keys(@))"}]}}]}`)
+	got, failures, err := mapAll(d.NewMapper(), &Message{Whole: true, HasBody: true, Body: []byte(`{"matchedToken":5,"x":{"d":"e"},"t":"2024-01-01"}`)})
+	if err != nil || len(failures) > 0 || len(got) != 1 || got[0].DeviceID != "e" || got[0].Properties[0].Value != `["x","t","matchedToken"]` {
+		t.Errorf("got %v %v %v", got, failures, err)
+	}
+}
+
+// manyMatches is a body with n objects that match, and at its end what every
+// match needs.
+func manyMatches(n int, note string) *Message {
+	return &Message{HasBody: true, Body: []byte(`{"list":[` + strings.TrimSuffix(strings.Repeat(`{"x":1},`, n), ",") + `],"note":"` + note + `","d":"e","t":"2024-01-01"}`)}
+}
+
+const farChains = `{"templateType":"CollectionContent","template":[{"templateType":"CalculatedContent","template":{"typeName":"a","typeMatchExpression":"$..[?(@x)]",
+"deviceIdExpression":"$.Body.d","timestampExpression":"$.Body.t","values":[{"valueName":"n","valueExpression":"$.Body.note"},{"valueName":"last","valueExpression":"$.Body.list[19999].x"}]}}]}`
+
+// TestManyMatches: what all matches of a message share is looked for once, and
+// what each of them decodes is let go.
+func TestManyMatches(t *testing.T) {
+	m := mustLoad(t, farChains).NewMapper()
+	made := 0
+	note := strings.Repeat(`\n`, 1000)
+	err := m.Map(manyMatches(20_000, note), func(out *schemas.Measurement) {
+		if len(out.Values) == 2 && len(out.Values[0].Text) == 1000 {
+			made++
+		}
+	}, func(f Failure) { t.Fatal(f) })
+	if err != nil || made != 20_000 || cap(m.tape.Side) > 1<<20 {
+		t.Errorf("%d measurements, %d bytes of texts, %v", made, cap(m.tape.Side), err)
+	}
+}
+
+// TestTooManyMatches: a template that goes beyond the limit fails; the others
+// stand.
+func TestTooManyMatches(t *testing.T) {
+	d := mustLoad(t, strings.Replace(farChains, `"template":[`, `"template":[{"templateType":"CalculatedContent","template":{"typeName":"b","typeMatchExpression":"$.Body.list[*]",
+"deviceIdExpression":"$.Body.d","timestampExpression":"$.Body.t"}},`, 1))
+	made, failed := map[string]int{}, []Failure{}
+	err := d.NewMapper().Map(manyMatches(60_000, ""), func(out *schemas.Measurement) { made[out.Type]++ }, func(f Failure) { failed = append(failed, f) })
+	if err != nil || made["b"] != 60_000 || made["a"] != 0 || len(failed) != 1 || failed[0].Message != errMatches.Error() {
+		t.Errorf("made %v, failed %v, %v", made, failed, err)
+	}
+}
+
+// TestScansAreBounded: many templates over many objects end with a clear error.
+func TestScansAreBounded(t *testing.T) {
+	var templates []string
+	for i := range 2000 {
+		templates = append(templates, fmt.Sprintf(`{"templateType":"JsonPathContent","template":{"typeName":"t%d","typeMatchExpression":"$..[?(@x == 'v%d')]","deviceIdExpression":"$.d","timestampExpression":"$.t"}}`, i, i))
+	}
+	d := mustLoad(t, `{"templateType":"CollectionContent","template":[`+strings.Join(templates, ",")+`]}`)
+	if err := d.NewMapper().Map(manyMatches(20_000, ""), ignore, refuse); !errors.Is(err, tape.ErrSteps) {
+		t.Errorf("got %v, want %v", err, tape.ErrSteps)
 	}
 }

@@ -2,10 +2,11 @@ package mapping
 
 import (
 	"strconv"
-	"time"
 	"unicode/utf8"
 	"unsafe"
 
+	"auscult/mapping/internal/dotnet"
+	"auscult/mapping/internal/tape"
 	"auscult/schemas"
 )
 
@@ -120,96 +121,72 @@ func EnqueuedTime(headers []schemas.Header) (schemas.Ticks, bool) {
 	return 0, false
 }
 
+// MaxMessageBytes is how long a message body may be.
+const MaxMessageBytes = tape.MaxMessageBytes
+
+// ParseTime reads a time text as the connector does: strict ISO first, then the
+// forms that .NET reads without being told which. No zone means UTC. A time of
+// day without a date is refused: the connector takes today's.
+func ParseTime(s string) (schemas.Ticks, bool) { return dotnet.ParseTime(s) }
+
 // alias returns b as a string that shares its bytes: valid while they are.
 func alias(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // load fills the tape with the message's envelope.
-func (t *tape) load(m *Message, e *envelopeNames) error {
-	t.reset(m.Body)
+func load(t *tape.Tape, m *Message) error {
+	t.Reset(m.Body)
 	if m.Whole {
-		if err := t.parse(); err != nil {
-			return err
-		}
-		t.settle()
-		return nil
+		return t.Parse()
 	}
-	t.push(kindObject, 0, 0)
-	t.objects = append(t.objects, 0)
+	root := t.Open()
 	if m.HasBody {
-		if err := t.parse(); err != nil {
+		if err := t.Parse(); err != nil {
 			return err
 		}
 	} else {
-		t.push(kindNull, 0, 0)
+		t.Push(tape.Null, 0, 0)
 	}
-	t.settle()
-	t.nodes[1].id = e.body
-	t.properties(e.properties, m.Properties)
-	t.properties(e.system, m.System)
-	root := &t.nodes[0]
-	root.size = uint32(len(t.nodes))
-	root.mask = 1<<(e.body&63) | 1<<(e.properties&63) | 1<<(e.system&63)
+	t.SetPart(root, root+1, nameBody)
+	properties(t, root, nameProperties, m.Properties)
+	properties(t, root, nameSystem, m.System)
+	t.Close(root)
 	return nil
 }
 
-// envelopeNames are the numbers of the envelope's own names.
-type envelopeNames struct{ body, properties, system nameID }
-
-// properties appends one object of properties. Those that no expression
-// mentions are left out: nothing could see them.
-func (t *tape) properties(id nameID, ps []Property) {
-	o := len(t.nodes)
-	t.push(kindObject, 0, 0)
-	t.nodes[o].id = id
-	t.objects = append(t.objects, uint32(o))
-	var mask uint64
-	again := false
+// properties appends one object of properties, the member name of the envelope.
+func properties(t *tape.Tape, root uint32, name string, ps []Property) {
+	o := t.Open()
 	for i := range ps {
-		name, _ := t.names.find(unsafe.Slice(unsafe.StringData(ps[i].Name), len(ps[i].Name)))
-		if name == 0 {
-			continue
-		}
-		bit := uint64(1) << (name & 63)
-		again = again || mask&bit != 0
-		mask |= bit
-		t.property(name, &ps[i])
+		property(t, o, &ps[i])
 	}
-	t.nodes[o].mask = mask
-	if again {
-		t.dedupe(o)
-	}
-	t.nodes[o].size = uint32(len(t.nodes) - o)
+	t.Close(o)
+	t.SetPart(root, o, name)
 }
 
-// property appends one property; its texts go to the side buffer.
-func (t *tape) property(id nameID, p *Property) {
-	name := len(t.side)
-	t.side = append(t.side, p.Name...)
-	start := len(t.side)
-	k := kindText
+// property appends one property.
+func property(t *tape.Tape, o uint32, p *Property) {
+	k := tape.Text
+	var room [maxPropertyText]byte
+	text := room[:0]
 	switch p.Kind {
 	case PropertyText:
-		t.side = append(t.side, p.Text...)
+		t.AddProperty(o, k, p.Name, p.Text)
+		return
 	case PropertyInt:
-		k, t.side = kindInt, strconv.AppendInt(t.side, p.Int, 10)
+		k, text = tape.Int, strconv.AppendInt(text, p.Int, 10)
 	case PropertyFloat:
-		k, t.side = kindFloat, strconv.AppendFloat(t.side, p.Float, 'g', -1, 64)
+		k, text = tape.Float, strconv.AppendFloat(text, p.Float, 'g', -1, 64)
 	case PropertyBool:
-		if k = kindFalse; p.Int != 0 {
-			k = kindTrue
+		if k = tape.False; p.Int != 0 {
+			k = tape.True
 		}
 	case PropertyTime:
-		k, t.side = kindDate, appendTime(t.side, p.Time)
+		k, text = tape.Date, tape.AppendTime(text, p.Time)
 	case PropertyNull:
-		k = kindNull
+		k = tape.Null
 	}
-	t.push(k, start, len(t.side))
-	n := &t.nodes[len(t.nodes)-1]
-	n.id, n.name, n.nameEnd = id, uint32(name), uint32(start)
-	n.flags |= flagSide | flagNameSide
+	t.AddProperty(o, k, p.Name, alias(text))
 }
 
-// appendTime appends t as a date token spells it.
-func appendTime(dst []byte, t schemas.Ticks) []byte {
-	return t.Time().AppendFormat(dst, time.RFC3339Nano)
-}
+// maxPropertyText is how long the text of a number or time can be.
+const maxPropertyText = 40

@@ -93,7 +93,7 @@ k: dead normalize message 3/41: the message is not JSON: it ends too early at by
 d2: d2 hr [{v 60}] patient "" at 2026-03-01T09:59:59Z, taken 2026-03-01T10:00:00Z, live/g1 3/42/0
 d2: d2 hr [{v 61}] patient "" at 2026-03-01T10:00:00Z, taken 2026-03-01T10:00:00Z, live/g1 3/42/1
 d2: d2 note [{text n}] patient "" at 2026-03-01T10:00:00Z, taken 2026-03-01T10:00:00Z, live/g1 3/42/2
-k: dead normalize template 3/42: template 1 (hr): value v: the value is blank or cannot be a text
+k: dead normalize template 3/42: template 1 (hr): value v $.matchedToken.hr: the message has no such value: /Body/1/hr is null
 d3: d3 hr [{v 80}] patient "" at 2026-03-01T10:10:00Z, taken 2026-03-01T10:00:00Z, live/g1 3/43/0
 d3: d3 hr [{v 82}] patient "" at 2026-03-01T09:00:00Z, taken 2026-03-01T10:00:00Z, live/g1 3/44/1
 k: dead normalize clock 3/44: 2 measurements, up to 9999-03-01T10:00:00Z, are ahead of the broker, which took the message at 2026-03-01T10:00:00Z; 10m0s is allowed
