@@ -321,15 +321,20 @@ type ModelVersion struct{ ID, Version string }
 func ScorerDevice(n Names, models []ModelVersion) []byte {
 	var versions []*node
 	for _, m := range models {
-		versions = append(versions, object(member{"type", object(member{"text", text(m.ID)})}, member{"value", text(m.Version)}))
+		if m.Version != "" { // a version must have a value
+			versions = append(versions, object(member{"type", object(member{"text", text(m.ID)})}, member{"value", text(m.Version)}))
+		}
 	}
-	return object(
-		member{"resourceType", text("Device")},
-		member{"id", text(n.ScorerID())},
-		member{"identifier", list(object(member{"system", n.system("scorer")}, member{"value", text(n.ScorerID())}))},
-		member{"status", text("active")},
-		member{"deviceName", list(object(member{"name", text("auscult scoring")}, member{"type", text("model-name")}))},
-		member{"type", object(member{"text", text("Software scoring engine")})},
-		member{"version", list(versions...)},
-	).bytes()
+	members := []member{
+		{"resourceType", text("Device")},
+		{"id", text(n.ScorerID())},
+		{"identifier", list(object(member{"system", n.system("scorer")}, member{"value", text(n.ScorerID())}))},
+		{"status", text("active")},
+		{"deviceName", list(object(member{"name", text("auscult scoring")}, member{"type", text("model-name")}))},
+		{"type", object(member{"text", text("Software scoring engine")})},
+	}
+	if len(versions) > 0 {
+		members = append(members, member{"version", list(versions...)})
+	}
+	return object(members...).bytes()
 }

@@ -44,6 +44,10 @@ func spanOf(text string) (span, error) {
 			return span{t.UnixMicro(), t.UnixMicro() + step.Microseconds() - 1}, nil
 		}
 	}
+	if len(text) > len("2006-01-02T15:04:05") && text[17:19] == "60" {
+		// A leap second, which Go does not know, is the second before.
+		return spanOf(text[:17] + "59" + text[19:])
+	}
 	for _, f := range dateForms {
 		if t, err := time.Parse(f.layout, text); err == nil {
 			return span{t.UnixMicro(), f.next(t).UnixMicro() - 1}, nil
@@ -55,10 +59,16 @@ func spanOf(text string) (span, error) {
 	return noSpan, fmt.Errorf("%q is no FHIR date or dateTime", text)
 }
 
-// spanOfMember returns the span of a dateTime or Period member.
+// spanOfMember returns the span of a dateTime, Period or Timing member.
 func spanOfMember(v *value) (span, error) {
 	if v.kind == textKind {
 		return spanOf(v.text())
+	}
+	if events := v.get("event"); events != nil {
+		return spanOfEvents(events)
+	}
+	if bounds := v.get("repeat").get("boundsPeriod"); bounds != nil {
+		v = bounds
 	}
 	s := span{sinceEver, forEver}
 	start, end := v.get("start"), v.get("end")
@@ -80,6 +90,26 @@ func spanOfMember(v *value) (span, error) {
 		s.to = last.to
 	}
 	return s, nil
+}
+
+// spanOfEvents returns the span from the first event of a Timing to its last.
+func spanOfEvents(events *value) (span, error) {
+	all := span{forEver, sinceEver}
+	var err error
+	events.each(func(e *value) {
+		if e.kind != textKind {
+			return // a null, whose companion says why
+		}
+		s, wrong := spanOf(e.text())
+		if wrong != nil {
+			err = wrong
+		}
+		all = span{min(all.from, s.from), max(all.to, s.to)}
+	})
+	if all.from > all.to {
+		return noSpan, err
+	}
+	return all, err
 }
 
 // compare returns the condition of a date search (R4 3.1.1.4.5) on the columns

@@ -19,6 +19,9 @@ import (
 // a day of SampledData.
 const maxBodyBytes = 32 << 20
 
+// maxAddressBytes limits the address of a request and of an entry.
+const maxAddressBytes = 16 << 10
+
 const contentType = "application/fhir+json; charset=utf-8"
 
 // call is one interaction, whether it came as an HTTP request or as an entry of
@@ -29,8 +32,7 @@ type call struct {
 	history     bool
 	version     int64 // of a vread, 0 for none
 	query       url.Values
-	ifMatch     string
-	ifNoneMatch string
+	unless      preconditions
 	ifNoneExist string
 	strict      bool // Prefer: handling=strict
 	minimal     bool // Prefer: return=minimal
@@ -90,23 +92,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (*answer, error) 
 		return nil, problemf(http.StatusNotFound, "not-found", "FHIR is served under %s", Base)
 	}
 	path = strings.Trim(path, "/")
-	c := &call{method: r.Method, base: baseOf(r), query: r.URL.Query(),
-		ifMatch: r.Header.Get("If-Match"), ifNoneMatch: r.Header.Get("If-None-Match"), ifNoneExist: r.Header.Get("If-None-Exist")}
-	if c.method == http.MethodHead {
-		c.method = http.MethodGet
-	}
-	for _, prefer := range r.Header.Values("Prefer") {
-		c.strict = c.strict || strings.Contains(prefer, "handling=strict")
-		c.minimal = c.minimal || strings.Contains(prefer, "return=minimal")
+	c, err := newCall(r)
+	if err != nil {
+		return nil, err
 	}
 	if path == "metadata" && c.method == http.MethodGet {
-		return &answer{status: http.StatusOK, body: capabilities(c.base)}, nil
+		body, err := s.capabilities(c.base)
+		return &answer{status: http.StatusOK, body: body}, err
 	}
 	if kind, ok := strings.CutSuffix(path, "/_search"); ok && c.method == http.MethodPost {
 		return s.postedSearch(w, r, c, kind)
 	}
 	if c.method == http.MethodPost || c.method == http.MethodPut {
-		var err error
 		if c.resource, err = readBody(w, r); err != nil {
 			return nil, err
 		}
@@ -118,6 +115,29 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) (*answer, error) 
 		return nil, err
 	}
 	return s.do(r.Context(), c)
+}
+
+// newCall reads the parts of a request that every interaction shares.
+func newCall(r *http.Request) (*call, error) {
+	if len(r.URL.Path)+len(r.URL.RawQuery) > maxAddressBytes {
+		return nil, problemf(http.StatusRequestURITooLong, "too-long", "an address has at most %d bytes; POST longer searches to _search", maxAddressBytes)
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, problemf(http.StatusBadRequest, "structure", "reading the query: %v", err)
+	}
+	c := &call{method: r.Method, base: baseOf(r), query: query, ifNoneExist: r.Header.Get("If-None-Exist"),
+		unless: preconditions{ifMatch: r.Header.Get("If-Match"), ifNoneMatch: r.Header.Get("If-None-Match")}}
+	// A time that cannot be read is no condition, says RFC 9110.
+	c.unless.modifiedSince, _ = http.ParseTime(r.Header.Get("If-Modified-Since"))
+	if c.method == http.MethodHead {
+		c.method = http.MethodGet
+	}
+	for _, prefer := range r.Header.Values("Prefer") {
+		c.strict = c.strict || strings.Contains(prefer, "handling=strict")
+		c.minimal = c.minimal || strings.Contains(prefer, "return=minimal")
+	}
+	return c, nil
 }
 
 func (s *Server) postedSearch(w http.ResponseWriter, r *http.Request, c *call, kind string) (*answer, error) {

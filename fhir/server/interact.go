@@ -50,7 +50,7 @@ func (s *stored) answer(c *call, err error) (*answer, error) {
 		return nil, problemf(http.StatusNotFound, "not-found", "there is no such %s", c.kind)
 	case s.deleted:
 		return nil, problemf(http.StatusGone, "deleted", "the %s is deleted", c.kind)
-	case c.ifNoneMatch != "" && c.ifNoneMatch == s.etag():
+	case c.unless.unchanged(s):
 		return &answer{status: http.StatusNotModified, resource: s}, nil
 	}
 	return &answer{status: http.StatusOK, resource: s, body: s.body}, nil
@@ -91,151 +91,18 @@ func (v *view) versions(ctx context.Context, c *call) (*answer, error) {
 		return s.answer(c, nil)
 	}
 	count := countOf(c.query)
-	all, err := v.history(ctx, s, beforeOf(c.query), count)
+	all, more, err := v.history(ctx, s, beforeOf(c.query), count)
 	if err != nil {
 		return nil, err
 	}
 	b := bundleWriter{kind: "history", total: s.version}
 	address := c.base + "/" + c.kind + "/" + c.id + "/_history"
 	b.link("self", address, c.query)
-	if n := len(all); n == count && all[n-1].version > 1 {
-		b.link("next", address, url.Values{"_count": {strconv.Itoa(count)}, "_before": {strconv.FormatInt(all[n-1].version, 10)}})
+	if more {
+		b.link("next", address, url.Values{"_count": {strconv.Itoa(count)}, "_before": {strconv.FormatInt(all[len(all)-1].version, 10)}})
 	}
 	for i := range all {
 		b.version(c.base, &all[i])
 	}
 	return &answer{status: http.StatusOK, body: b.bytes()}, nil
-}
-
-// prepared is a write that was checked as far as it can be without the store.
-type prepared struct {
-	call   *call
-	change change
-	query  *search // of a conditional create or update
-}
-
-// prepare checks a write outside the writer, whose time is precious.
-func prepare(c *call) (*prepared, error) {
-	p := &prepared{call: c, change: change{kind: c.kind, id: c.id, ifMatch: c.ifMatch}}
-	switch c.method {
-	case http.MethodDelete:
-		if c.id == "" {
-			return nil, problemf(http.StatusMethodNotAllowed, "not-supported", "delete names one resource")
-		}
-		return p, nil
-	case http.MethodPost:
-		if c.id != "" {
-			return nil, problemf(http.StatusMethodNotAllowed, "not-supported", "create is a POST to the type; operations are not supported")
-		}
-		if err := p.condition(c.ifNoneExist, false); err != nil {
-			return nil, err
-		}
-		p.change.id = newID()
-	case http.MethodPut:
-		if c.id == "" {
-			if err := p.condition(c.query.Encode(), true); err != nil {
-				return nil, err
-			}
-		}
-	default:
-		return nil, problemf(http.StatusMethodNotAllowed, "not-supported", "%s is not supported", c.method)
-	}
-	return p, p.setResource(c.resource)
-}
-
-// condition reads the search of a conditional write. All of it must be
-// understood: a criterion left out would find the wrong resource.
-func (p *prepared) condition(text string, required bool) error {
-	if text == "" && !required {
-		return nil
-	}
-	query, err := url.ParseQuery(text)
-	if err != nil || len(query) == 0 {
-		return problemf(http.StatusBadRequest, "value", "a conditional write needs search parameters")
-	}
-	p.query, err = parseSearch(p.change.kind, query, true)
-	if err == nil && len(p.query.matches)+len(p.query.conditions) == 0 {
-		return problemf(http.StatusBadRequest, "value", "a conditional write needs a criterion")
-	}
-	return err
-}
-
-// setResource checks the body and extracts what it will be found by.
-func (p *prepared) setResource(resource *value) error {
-	c := p.call
-	if resource == nil {
-		return problemf(http.StatusBadRequest, "structure", "%s needs a resource", c.method)
-	}
-	if err := validate(resource, c.kind); err != nil {
-		return err
-	}
-	if c.method == http.MethodPut && c.id != "" && resource.get("id").text() != c.id {
-		return invalid(c.kind+".id", "the id in the body is not that of the address")
-	}
-	x, err := indexOf(c.kind, resource)
-	if err != nil {
-		return invalid(c.kind, "%v", err)
-	}
-	p.change.resource, p.change.index = resource, x
-	return nil
-}
-
-// resolve runs the search of a conditional write: existing is the one match,
-// nil when there is none.
-func (w *writer) resolve(ctx context.Context, p *prepared) (existing *stored, err error) {
-	if p.query == nil {
-		return nil, nil
-	}
-	p.query.count = 2
-	found, err := w.page(ctx, p.query)
-	switch {
-	case err != nil || len(found.entries) == 0:
-		return nil, err
-	case len(found.entries) > 1:
-		return nil, problemf(http.StatusPreconditionFailed, "multiple-matches", "several resources match the condition")
-	}
-	return w.current(ctx, p.change.kind, found.entries[0].id)
-}
-
-// apply runs a prepared write inside the transaction.
-func (w *writer) apply(ctx context.Context, p *prepared) (*answer, error) {
-	c := p.call
-	if c.method == http.MethodDelete {
-		gone, err := w.remove(ctx, c.kind, c.id, c.ifMatch)
-		return &answer{status: http.StatusNoContent, resource: gone}, err
-	}
-	existing, err := w.resolve(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	change := p.change // a job may run twice: nothing of p is altered
-	if existing != nil {
-		if c.method == http.MethodPost {
-			return existing.written(http.StatusOK, c), nil
-		}
-		if id := change.resource.get("id").text(); id != "" && id != existing.id {
-			return nil, invalid(c.kind+".id", "the id in the body is not that of the match")
-		}
-		change.id = existing.id
-	} else if change.id == "" {
-		if change.id = change.resource.get("id").text(); change.id == "" {
-			change.id = newID()
-		}
-	}
-	s, created, err := w.put(ctx, &change)
-	if err != nil {
-		return nil, err
-	}
-	if created {
-		return s.written(http.StatusCreated, c), nil
-	}
-	return s.written(http.StatusOK, c), nil
-}
-
-func (s *stored) written(status int, c *call) *answer {
-	a := &answer{status: status, resource: s}
-	if !c.minimal {
-		a.body = s.body
-	}
-	return a
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
 // problem is an answer other than 2xx: a status and what an OperationOutcome
@@ -14,6 +15,8 @@ type problem struct {
 	code       string // issue-type
 	text       string
 	expression string // where, empty when nowhere in particular
+	entry      string // of the Bundle in which the request stood
+	more       []fault
 }
 
 func (p *problem) Error() string { return p.text }
@@ -52,10 +55,33 @@ type operationOutcome struct {
 
 // outcome returns p as an OperationOutcome.
 func (p *problem) outcome() json.RawMessage {
-	i := issue{Severity: "error", Code: p.code, Diagnostics: p.text}
-	if p.expression != "" {
-		i.Expression = []string{p.expression}
+	o := operationOutcome{ResourceType: "OperationOutcome"}
+	for _, f := range append([]fault{{p.code, p.text, p.expression}}, p.more...) {
+		o.Issue = append(o.Issue, issue{"error", f.code, f.text, p.places(f.expression)})
 	}
-	body, _ := json.Marshal(operationOutcome{"OperationOutcome", []issue{i}}) // strings always have a JSON form
+	body, _ := json.Marshal(o) // strings always have a JSON form
 	return body
+}
+
+// places returns the FHIRPaths of a fault. In a Bundle that is the entry and,
+// when there is one, the place in its resource.
+func (p *problem) places(expression string) []string {
+	_, inside, deep := strings.Cut(expression, ".")
+	switch {
+	case p.entry == "" && expression == "":
+		return nil
+	case p.entry == "":
+		return []string{expression}
+	case !deep:
+		return []string{p.entry}
+	}
+	return []string{p.entry, p.entry + ".resource." + inside}
+}
+
+// inEntry says which entry of a transaction the problem lies in.
+func (p *problem) inEntry(i int) *problem {
+	q := *p
+	q.entry = fmt.Sprintf("Bundle.entry[%d]", i)
+	q.text = fmt.Sprintf("entry %d: %s", i, p.text)
+	return &q
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -41,7 +42,8 @@ var (
 func date(name string, members ...string) param { return param{name, dateParam, members, nil} }
 
 // searchable lists the search parameters by type, as R4 defines them: Flag, for
-// one, has none for its status.
+// one, has none for its status. Their order is part of the file's layout: see
+// index.present.
 var searchable = map[string][]param{
 	"Patient": {identifierParam, {"gender", codeParam, []string{"gender"}, nil}, date("birthdate", "birthDate")},
 	"Device":  {identifierParam, statusParam, patientMember, {"type", tokenParam, []string{"type"}, nil}},
@@ -49,7 +51,7 @@ var searchable = map[string][]param{
 		{"subject", referenceParam, []string{"subject"}, []string{"Patient", "Group"}}},
 	"Observation": {identifierParam, codeOf, statusParam, {"category", tokenParam, []string{"category"}, nil},
 		subjectParam, patientSubject, deviceParam, encounterParam,
-		date("date", "effectiveDateTime", "effectivePeriod", "effectiveInstant")},
+		date("date", "effectiveDateTime", "effectivePeriod", "effectiveInstant", "effectiveTiming")},
 	"Encounter":      {identifierParam, statusParam, subjectParam, patientSubject, date("date", "period")},
 	"RiskAssessment": {identifierParam, subjectParam, patientSubject, encounterParam, date("date", "occurrenceDateTime", "occurrencePeriod")},
 	"Flag":           {identifierParam, subjectParam, patientSubject, encounterParam, date("date", "period")},
@@ -98,7 +100,8 @@ type key [16]byte
 
 // keyOf hashes its fields with their lengths: no two lists of fields are alike.
 func keyOf(fields ...string) key {
-	var b []byte
+	var space [256]byte
+	b := space[:0]
 	for _, f := range fields {
 		b = binary.AppendUvarint(b, uint64(len(f)))
 		b = append(b, f...)
@@ -109,20 +112,24 @@ func keyOf(fields ...string) key {
 
 // index is what a resource can be found by.
 type index struct {
-	keys []key
-	date span
+	keys    []key
+	date    span
+	present int64 // bit i: the resource has a value for parameter i of its type
 }
 
 // indexOf extracts the searchable values of a resource.
 func indexOf(resourceType string, r *value) (index, error) {
 	params, _ := paramsOf(resourceType)
 	x := index{date: noSpan}
-	seen := make(map[key]bool, 16)
-	for _, p := range params {
+	for i := range params {
+		p := &params[i]
 		for _, path := range p.members {
 			member := r.get(path)
 			if member == nil {
 				continue
+			}
+			if p.means(member) {
+				x.present |= presentBit(i)
 			}
 			if p.kind == dateParam {
 				s, err := spanOfMember(member)
@@ -133,16 +140,55 @@ func indexOf(resourceType string, r *value) (index, error) {
 				continue
 			}
 			member.each(func(v *value) {
-				for _, k := range p.keys(resourceType, v) {
-					if !seen[k] {
-						seen[k] = true
-						x.keys = append(x.keys, k)
-					}
-				}
+				x.keys = append(x.keys, p.keys(resourceType, v)...)
 			})
 		}
 	}
+	x.keys = distinct(x.keys)
 	return x, nil
+}
+
+// maxCompared is up to how many keys are compared with each other: most
+// resources have fewer, and a map costs more than they do.
+const maxCompared = 32
+
+// distinct removes keys that come again.
+func distinct(keys []key) []key {
+	var seen map[key]bool
+	if len(keys) > maxCompared {
+		seen = make(map[key]bool, len(keys))
+	}
+	rest := keys[:0]
+	for _, k := range keys {
+		if seen == nil && slices.Contains(rest, k) || seen[k] {
+			continue
+		}
+		if seen != nil {
+			seen[k] = true
+		}
+		rest = append(rest, k)
+	}
+	return rest
+}
+
+// presentBit is the place of the i-th parameter in index.present.
+func presentBit(i int) int64 { return 1 << i }
+
+// means reports whether a member is a value of the parameter: a subject that
+// is a Group is none of the parameter patient.
+func (p *param) means(member *value) bool {
+	if p.name != "patient" {
+		return true
+	}
+	found := false
+	member.each(func(v *value) {
+		kind := v.get("type").text()
+		if ref := v.get("reference").text(); ref != "" {
+			kind, _, _ = strings.Cut(ref, "/")
+		}
+		found = found || kind == "" || kind == "Patient" || !isResourceType(kind)
+	})
+	return found
 }
 
 // keys returns the index keys of one value of the parameter.
@@ -167,15 +213,11 @@ func (p *param) keys(resourceType string, v *value) []key {
 	return p.tokenKeys(resourceType, v.get("system").text(), v.get("value").text())
 }
 
-// tokenKeys are two: a search may name the system or not.
+// tokenKeys are two: a search may name the system or not. One that names
+// nothing else reads the bodies: a third row would cost every write.
 func (p *param) tokenKeys(resourceType, system, text string) []key {
 	if text == "" {
 		return nil
 	}
 	return []key{keyOf(resourceType, p.name, "value", text), keyOf(resourceType, p.name, "token", system, text)}
-}
-
-func withoutVersion(reference string) string {
-	ref, _, _ := strings.Cut(reference, "/_history/")
-	return ref
 }

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -35,37 +33,32 @@ type match struct {
 type search struct {
 	kind       string
 	matches    []match
+	chains     []chain
 	conditions []condition
 	sort       string // column, "" = in the order of creation
 	descending bool
 	count      int
 	summary    bool // _summary=count: the total only
+	uncounted  bool // _total=none
 	cursor     *cursor
 	self       url.Values // what was understood
 	ignored    []string   // what was not
 }
 
-// cursor is where a page begins, and the total that the first page counted.
-type cursor struct {
-	after, n, total int64
-}
+// ranks order parameters by how few resources one value leaves.
+var ranks = map[string]int{"identifier": 0, "target": 1, "encounter": 2, "patient": 3, "subject": 4, "device": 5, "code": 6}
 
-func (c *cursor) String() string { return fmt.Sprintf("%d.%d.%d", c.after, c.n, c.total) }
-
-func parseCursor(text string) (*cursor, error) {
-	c := &cursor{}
-	if _, err := fmt.Sscanf(text, "%d.%d.%d", &c.after, &c.n, &c.total); err != nil || c.String() != text {
-		return nil, problemf(http.StatusBadRequest, "value", "_cursor is taken from a next link, not made")
+// rank is that of the parameter; what is not listed comes last.
+func (p *param) rank() int {
+	if r, ok := ranks[p.name]; ok {
+		return r
 	}
-	return c, nil
+	return len(ranks)
 }
-
-// rank orders parameters by how few resources one value leaves.
-var rank = map[string]int{"identifier": 0, "target": 1, "encounter": 2, "patient": 3, "subject": 4, "device": 5, "code": 6}
 
 // ignoredAlways are parameters that ask for a form of the answer, not for
 // resources: an unknown one is no error even under handling=strict.
-var ignoredAlways = map[string]bool{"_format": true, "_pretty": true, "_total": true}
+var ignoredAlways = map[string]bool{"_format": true, "_pretty": true}
 
 // parseSearch reads the parameters of a search. What R4 or this server does not
 // know is left out, under handling=strict it is refused.
@@ -100,12 +93,15 @@ func parseSearch(kind string, query url.Values, strict bool) (*search, error) {
 	return s, nil
 }
 
+// selects reports whether the search leaves any resource out.
+func (s *search) selects() bool { return len(s.matches)+len(s.chains)+len(s.conditions) > 0 }
+
 func (s *search) parameter(name, text string) (known bool, err error) {
 	switch name {
 	case "_id":
 		return true, s.byID(text)
 	case "_lastUpdated":
-		return true, s.byTime(name, text, "r.updated * 1000", "r.updated * 1000 + 999")
+		return true, s.byTime(name, text, "r.updated * 1000", "r.updated * 1000")
 	case "_count":
 		return true, s.setCount(text)
 	case "_cursor":
@@ -113,25 +109,62 @@ func (s *search) parameter(name, text string) (known bool, err error) {
 		return true, err
 	case "_sort":
 		return s.setSort(text), nil
+	case "_total":
+		return true, s.setTotal(text)
 	case "_summary":
 		s.summary = text == "count"
 		return s.summary || text == "false", nil
 	}
-	bare, modifier, modified := strings.Cut(name, ":")
-	params, _ := paramsOf(s.kind)
-	i := slices.IndexFunc(params, func(p param) bool { return p.name == bare })
-	if i < 0 {
+	if first, rest, chained := strings.Cut(name, "."); chained {
+		return s.byChain(first, rest, text)
+	}
+	p, modifier, i := s.param(name)
+	switch {
+	case p == nil && (strings.HasPrefix(name, "_id:") || strings.HasPrefix(name, "_lastUpdated:")):
+		return false, unsupportedModifier(name)
+	case p == nil:
 		return false, nil
-	}
-	p := &params[i]
-	if modified && (p.kind != referenceParam || !slices.Contains(p.targets, modifier)) {
-		// Ignoring a modifier would turn the search into another one.
-		return false, problemf(http.StatusBadRequest, "not-supported", "the modifier of %s is not supported", name)
-	}
-	if p.kind == dateParam {
+	case modifier == "missing":
+		return true, s.byPresence(name, text, i)
+	case modifier != "" && !p.mayMean(modifier):
+		return false, unsupportedModifier(name)
+	case p.kind == dateParam:
 		return true, s.byTime(name, text, "r.date_from", "r.date_to")
 	}
 	return true, s.byKey(p, modifier, text)
+}
+
+// unsupportedModifier refuses a modifier even under handling=lenient: without
+// it the search would be another one.
+func unsupportedModifier(name string) error {
+	return problemf(http.StatusBadRequest, "not-supported", "the modifier of %s is not supported", name)
+}
+
+// param finds the parameter of a name such as subject:Patient, nil when the
+// type has none.
+func (s *search) param(name string) (p *param, modifier string, i int) {
+	bare, modifier, _ := strings.Cut(name, ":")
+	params, _ := paramsOf(s.kind)
+	i = slices.IndexFunc(params, func(p param) bool { return p.name == bare })
+	if i < 0 {
+		return nil, modifier, i
+	}
+	return &params[i], modifier, i
+}
+
+// mayMean reports whether the parameter refers to resources of that type.
+func (p *param) mayMean(resourceType string) bool {
+	return p.kind == referenceParam && (slices.Contains(p.targets, resourceType) || p.targets == nil && isResourceType(resourceType))
+}
+
+// byPresence reads the modifier missing of the i-th parameter.
+func (s *search) byPresence(name, text string, i int) error {
+	compare, ok := map[string]string{"true": " = 0", "false": " <> 0"}[text]
+	if !ok {
+		return problemf(http.StatusBadRequest, "value", "%s is true or false", name)
+	}
+	s.conditions = append(s.conditions, condition{"r.present & ?" + compare, []any{presentBit(i)}})
+	return nil
 }
 
 func (s *search) byID(text string) error {
@@ -185,11 +218,13 @@ func (s *search) byKey(p *param, modifier, text string) error {
 	if err != nil {
 		return err
 	}
-	m := match{rank: len(rank)}
-	if r, ok := rank[p.name]; ok {
-		m.rank = r
-	}
+	m := match{rank: p.rank()}
+	var systems []any
 	for _, alternative := range alternatives {
+		if system, code, hasSystem := cutToken(alternative); p.kind == tokenParam && hasSystem && code == "" && system != "" {
+			systems = append(systems, system)
+			continue
+		}
 		keys, err := p.searchKeys(s.kind, modifier, alternative)
 		if err != nil {
 			return err
@@ -198,8 +233,29 @@ func (s *search) byKey(p *param, modifier, text string) error {
 			m.keys = append(m.keys, k[:])
 		}
 	}
-	s.matches = append(s.matches, m)
+	if systems == nil {
+		s.matches = append(s.matches, m)
+	} else {
+		s.conditions = append(s.conditions, p.bySystem(systems, m.keys))
+	}
 	return nil
+}
+
+// bySystem returns the condition that a resource has one of the keys, or a
+// token of one of the systems: in the body, outside of extensions and the like,
+// a token lies at $.identifier[0] or at $.code.coding[0].
+func (p *param) bySystem(systems, keys []any) condition {
+	member := "$." + p.members[0]
+	c := condition{args: append([]any{len(member) + 1, len(member) + 1, len(member) + 1, member}, systems...)}
+	c.sql = "EXISTS (SELECT 1 FROM (SELECT substr(t.path, ?) AS place, " +
+		"length(substr(t.path, ?)) - length(replace(substr(t.path, ?), '.', '')) AS depth, t.key, t.value " +
+		"FROM body, json_tree(CAST(body.json AS TEXT), ?) t WHERE body.n = r.n) " +
+		"WHERE key = 'system' AND value IN (" + marks(systems) + ") AND (depth = 0 OR depth = 1 AND place LIKE '%.coding[%'))"
+	if len(keys) > 0 {
+		c.sql = "(" + c.sql + " OR EXISTS (SELECT 1 FROM key WHERE hash IN (" + marks(keys) + ") AND n = r.n))"
+		c.args = append(c.args, keys...)
+	}
+	return c
 }
 
 // searchKeys returns the index keys that one search value asks for.
@@ -211,10 +267,12 @@ func (p *param) searchKeys(kind, modifier, text string) ([]key, error) {
 	switch {
 	case !hasSystem:
 		return []key{keyOf(kind, p.name, "value", code)}, nil
+	case p.kind == codeParam && code == "":
+		return nil, problemf(http.StatusBadRequest, "not-supported", "%s has one system only: name a code", p.name)
 	case p.kind == codeParam:
 		return []key{keyOf(kind, p.name, "value", code)}, nil
-	case code == "":
-		return nil, problemf(http.StatusBadRequest, "not-supported", "%s: a system without a value is not supported", p.name)
+	case code == "" && system == "":
+		return nil, problemf(http.StatusBadRequest, "value", "%s: a bar needs a system or a code beside it", p.name)
 	}
 	return []key{keyOf(kind, p.name, "token", system, code)}, nil
 }
@@ -293,148 +351,31 @@ func (s *search) setCount(text string) error {
 	return nil
 }
 
-// setSort takes the first key of _sort; the order of creation breaks ties.
+// setTotal reads _total. An estimate costs what the count costs.
+func (s *search) setTotal(text string) error {
+	switch text {
+	case "none", "estimate", "accurate":
+		s.uncounted = text == "none"
+		return nil
+	}
+	return problemf(http.StatusBadRequest, "value", "_total is none, estimate or accurate")
+}
+
+// setSort reads _sort; the order of creation breaks ties. More than one key, or
+// one without an index, is not known here: it sorts nothing.
 func (s *search) setSort(text string) (known bool) {
-	first, _, more := strings.Cut(text, ",")
-	name, descending := strings.CutPrefix(first, "-")
-	column := ""
-	if name == "_lastUpdated" {
-		column = "r.updated"
-	}
-	params, _ := paramsOf(s.kind)
-	for _, p := range params {
-		if p.kind == dateParam && p.name == name {
-			column = "r.date_from"
-			if descending {
-				column = "r.date_to"
-			}
-		}
-	}
-	if column != "" {
-		s.sort, s.descending = column, descending
-	}
-	return column != "" && !more
-}
-
-// number is the column of a resource's number: that of the key table, when the
-// search begins there, has the order and the range that a page needs.
-func (s *search) number() string {
-	if len(s.matches) > 0 {
-		return "k.n"
-	}
-	return "r.n"
-}
-
-// from returns the FROM and WHERE clauses: it begins with the parameter that
-// leaves the fewest resources and looks the others up row by row.
-func (s *search) from(more ...condition) (clause string, args []any) {
-	matches := slices.Clone(s.matches)
-	slices.SortStableFunc(matches, func(a, b match) int { return a.rank - b.rank })
-	var all []condition
+	name, descending := strings.CutPrefix(text, "-")
+	p, _, _ := s.param(name)
 	switch {
-	case len(matches) == 0:
-		clause = "FROM resource r"
-		all = append(all, condition{"r.type = ? AND r.deleted = 0", []any{s.kind}})
-	case len(matches[0].keys) == 1:
-		clause = "FROM key k CROSS JOIN resource r ON r.n = k.n"
-		all = append(all, condition{"k.hash = ?", matches[0].keys})
+	case name == "_lastUpdated":
+		s.sort = "r.updated"
+	case p == nil || p.kind != dateParam || p.name != name:
+		return false
+	case descending:
+		s.sort = "r.date_to"
 	default:
-		clause = "FROM (SELECT DISTINCT n FROM key WHERE hash IN (" + marks(matches[0].keys) + ")) k CROSS JOIN resource r ON r.n = k.n"
-		args = append(args, matches[0].keys...)
+		s.sort = "r.date_from"
 	}
-	for _, m := range matches[min(1, len(matches)):] {
-		all = append(all, condition{"EXISTS (SELECT 1 FROM key WHERE hash IN (" + marks(m.keys) + ") AND n = r.n)", m.keys})
-	}
-	for i, c := range slices.Concat(all, s.conditions, more) {
-		glue := " AND "
-		if i == 0 {
-			glue = " WHERE "
-		}
-		clause, args = clause+glue+c.sql, append(args, c.args...)
-	}
-	return clause, args
-}
-
-func marks(keys []any) string { return "?" + strings.Repeat(", ?", len(keys)-1) }
-
-// total counts all matches.
-func (v *view) total(ctx context.Context, s *search) (total int64, err error) {
-	if len(s.matches) == 1 && len(s.matches[0].keys) == 1 && len(s.conditions) == 0 {
-		_, err = v.one(ctx, []any{&total}, `SELECT count(*) FROM key WHERE hash = ?`, s.matches[0].keys...)
-		return total, err
-	}
-	clause, args := s.from()
-	_, err = v.one(ctx, []any{&total}, "SELECT count(*) "+clause, args...)
-	return total, err
-}
-
-// page is one page of matches. next is nil on the last one.
-type page struct {
-	total   int64
-	entries []stored
-	next    *cursor
-}
-
-// page runs the search. The total is counted once, with the first page.
-func (v *view) page(ctx context.Context, s *search) (*page, error) {
-	p := &page{}
-	if s.cursor != nil {
-		p.total = s.cursor.total
-	} else {
-		total, err := v.total(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		p.total = total
-	}
-	if s.summary || p.total == 0 {
-		return p, nil
-	}
-	query, args := s.pageQuery()
-	rows, err := v.query(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	bytes := 0
-	var last cursor
-	for rows.Next() {
-		if len(p.entries) == s.count || bytes > maxPageBytes {
-			last.total = p.total
-			p.next = &last
-			break
-		}
-		e := stored{kind: s.kind}
-		if err := rows.Scan(&last.after, &last.n, &e.id, &e.body); err != nil {
-			return nil, err
-		}
-		bytes += len(e.body)
-		p.entries = append(p.entries, e)
-	}
-	return p, rows.Err()
-}
-
-func (s *search) pageQuery() (string, []any) {
-	n, beyond, direction := s.number(), ">", ""
-	if s.descending {
-		beyond, direction = "<", " DESC"
-	}
-	// The order of creation needs no sorting: both tables have it.
-	value, order, outer, after := "0", n, "p.n", condition{n + " > ?", nil}
-	if s.sort != "" {
-		value, order, outer = s.sort, s.sort+direction+", "+n+direction, "p.s"+direction+", p.n"+direction
-		after.sql = "(" + s.sort + ", " + n + ") " + beyond + " (?, ?)"
-	}
-	var more []condition
-	switch {
-	case s.cursor != nil && s.sort != "":
-		after.args = []any{s.cursor.after, s.cursor.n}
-		more = append(more, after)
-	case s.cursor != nil:
-		after.args = []any{s.cursor.n}
-		more = append(more, after)
-	}
-	clause, args := s.from(more...)
-	return "SELECT p.s, p.n, p.id, b.json FROM (SELECT " + value + " AS s, " + n + " AS n, r.id AS id " + clause +
-		" ORDER BY " + order + " LIMIT ?) p CROSS JOIN body b ON b.n = p.n ORDER BY " + outer, append(args, s.count+1)
+	s.descending = descending
+	return true
 }

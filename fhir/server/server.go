@@ -95,9 +95,12 @@ const (
 	shutdownTimeout = 2 * time.Second
 )
 
+// maxHeaderBytes limits the headers of a request, its address among them.
+const maxHeaderBytes = 4 * maxAddressBytes
+
 // Serve answers on l until ctx ends, then lets what runs finish. It closes l.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	h := &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout}
+	h := &http.Server{Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(l) }()
 	select {

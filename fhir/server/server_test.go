@@ -661,6 +661,24 @@ func TestCapabilities(t *testing.T) {
 	if r.member("fhirVersion") != "4.0.1" || strings.Contains(r.body, "null") {
 		t.Errorf("%.300s", r.body)
 	}
+	accepts(t, "the CapabilityStatement", []byte(r.body))
+	var stated struct {
+		Rest []struct {
+			Resource []struct{ Type, Documentation, Versioning, ConditionalRead, ConditionalDelete string }
+		}
+	}
+	if err := json.Unmarshal([]byte(r.body), &stated); err != nil || len(stated.Rest) != 1 || len(stated.Rest[0].Resource) < 140 {
+		t.Fatalf("%v: %+v", err, stated)
+	}
+	for _, one := range stated.Rest[0].Resource {
+		want := storedDoc
+		if _, known := searchable[one.Type]; known {
+			want = checkedDoc
+		}
+		if one.Documentation != want || one.ConditionalRead != "full-support" || one.ConditionalDelete != "not-supported" || one.Versioning != "versioned-update" {
+			t.Errorf("%+v", one)
+		}
+	}
 	for kind, params := range searchable {
 		dates := 0
 		for _, p := range params {
@@ -826,6 +844,10 @@ func TestRun(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(observation("o", "p", "x", "2024", "1.0")))
 	f.Add([]byte(`{"a":[{"reference":"\u0041\"/\\"},null,true,-1e9]}`))
+	f.Add([]byte(whole))
+	f.Add([]byte(`{"resourceType":"Observation","":1,"_":2}`))
+	f.Add([]byte(`{"resourceType":"Patient","name":[{"given":[null],"_given":[{"id":"x"}]}],"_birthDate":{"extension":[{"url":"u"}]},"deceasedBoolean":null}`))
+	f.Add([]byte(`{"resourceType":"Encounter","class":[],"subject":{"reference":"://Patient/"},"contained":[{"contained":[{}]},1]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		v, err := parse(text)
 		if err != nil {
@@ -837,6 +859,15 @@ func FuzzParse(f *testing.F) {
 		}
 		if _, err := rewriteReferences(v, func(r string) (string, error) { return r + "x", nil }); err != nil {
 			t.Errorf("%q: %v", text, err)
+		}
+		kind := v.get("resourceType").text()
+		var p *problem
+		if err := validate(v, kind); err != nil && (!errors.As(err, &p) || p.status != http.StatusBadRequest) {
+			t.Errorf("%q: %v", text, err)
+		} else if err == nil && isResourceType(kind) {
+			if _, err := indexOf(kind, v); err != nil {
+				t.Errorf("%q is accepted, yet not indexed: %v", text, err)
+			}
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -18,7 +17,7 @@ import (
 const FileName = "fhir.db"
 
 // layout is the version of the tables below, kept in PRAGMA user_version.
-const layout = 1
+const layout = 2
 
 // tables: a resource has one narrow row, one body and one row in key for each
 // value by which it can be found. Rows of resource are never deleted: their
@@ -33,12 +32,13 @@ CREATE TABLE resource (
 	deleted INTEGER NOT NULL,
 	date_from INTEGER NOT NULL, -- microseconds since 1970
 	date_to INTEGER NOT NULL,
+	present INTEGER NOT NULL, -- index.present
 	UNIQUE (type, id)
 );
 CREATE TABLE body (n INTEGER PRIMARY KEY, json BLOB NOT NULL);
 CREATE TABLE past (n INTEGER, version INTEGER, updated INTEGER NOT NULL, json BLOB, PRIMARY KEY (n, version));
 CREATE TABLE key (hash BLOB NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (hash, n)) WITHOUT ROWID;
-PRAGMA user_version = 1;`
+PRAGMA user_version = 2;`
 
 // Settings of every connection. The cache holds the upper pages of the key
 // table, whose hashes arrive in random order.
@@ -55,23 +55,6 @@ func connect(path string) (*sql.DB, error) {
 	// A path may hold what a query string uses.
 	name := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 	return sql.Open("sqlite", "file:"+name+"?"+settings.Encode())
-}
-
-// migrate creates the tables of a new file and refuses a file of a later
-// version.
-func migrate(ctx context.Context, c *sql.Conn) error {
-	var version int
-	if err := c.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return err
-	}
-	switch {
-	case version == layout:
-		return nil
-	case version > layout:
-		return fmt.Errorf("the file was written by a later version (layout %d, this is %d)", version, layout)
-	}
-	_, err := c.ExecContext(ctx, tables)
-	return err
 }
 
 // querier is what sql.DB and sql.Conn share.
@@ -202,24 +185,28 @@ func (v *view) version(ctx context.Context, kind, id string, version int64) (*st
 	return s, nil
 }
 
-// history returns at most limit versions below before, newest first.
-func (v *view) history(ctx context.Context, s *stored, before int64, limit int) ([]stored, error) {
-	var all []stored
+// history returns at most limit versions below before, newest first, and fewer
+// when they are large. more tells that there are others.
+func (v *view) history(ctx context.Context, s *stored, before int64, limit int) (all []stored, more bool, err error) {
+	bytes := 0
 	if s.version < before {
-		all = append(all, *s)
+		all, bytes = append(all, *s), len(s.body)
 	}
-	rows, err := v.query(ctx, `SELECT version, updated, json FROM past WHERE n = ? AND version < ? ORDER BY version DESC LIMIT ?`, s.n, before, limit-len(all))
+	rows, err := v.query(ctx, `SELECT version, updated, json FROM past WHERE n = ? AND version < ? ORDER BY version DESC LIMIT ?`, s.n, before, limit-len(all)+1)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer rows.Close()
 	for rows.Next() {
+		if len(all) == limit || bytes > maxPageBytes {
+			return all, true, nil
+		}
 		past := stored{n: s.n, kind: s.kind, id: s.id}
 		if err := rows.Scan(&past.version, &past.updated, &past.body); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		past.deleted = past.body == nil
-		all = append(all, past)
+		all, bytes = append(all, past), bytes+len(past.body)
 	}
-	return all, rows.Err()
+	return all, false, rows.Err()
 }

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -142,7 +141,7 @@ type change struct {
 	kind, id string
 	resource *value
 	index    index
-	ifMatch  string          // as the client sent it; empty = whatever is there
+	unless   preconditions
 	beside   map[string]bool // references that the same transaction makes valid
 }
 
@@ -153,7 +152,7 @@ func (w *writer) put(ctx context.Context, c *change) (s *stored, created bool, e
 	if err != nil {
 		return nil, false, err
 	}
-	if err := matches(old, c.ifMatch); err != nil {
+	if err := c.unless.check(old); err != nil {
 		return nil, false, err
 	}
 	if err := w.checkReferences(ctx, c); err != nil {
@@ -167,26 +166,11 @@ func (w *writer) put(ctx context.Context, c *change) (s *stored, created bool, e
 	return s, old.deleted, err
 }
 
-// matches checks If-Match against the current version.
-func matches(old *stored, ifMatch string) error {
-	if ifMatch == "" {
-		return nil
-	}
-	want := strings.Trim(strings.TrimPrefix(strings.TrimSpace(ifMatch), "W/"), `"`)
-	switch {
-	case old == nil || old.deleted:
-		return problemf(http.StatusPreconditionFailed, "conflict", "If-Match names version %s, there is no current version", want)
-	case want != "*" && want != strconv.FormatInt(old.version, 10):
-		return problemf(http.StatusPreconditionFailed, "conflict", "If-Match names version %s, the current version is %d", want, old.version)
-	}
-	return nil
-}
-
 func (w *writer) insert(ctx context.Context, c *change) (*stored, error) {
 	s := &stored{kind: c.kind, id: c.id, version: 1, updated: w.now}
 	s.body = compose(c.resource, c.id, "1", s.lastUpdated())
-	r, err := w.exec(ctx, `INSERT INTO resource (type, id, version, updated, deleted, date_from, date_to) VALUES (?, ?, 1, ?, 0, ?, ?)`,
-		c.kind, c.id, s.updated, c.index.date.from, c.index.date.to)
+	r, err := w.exec(ctx, `INSERT INTO resource (type, id, version, updated, deleted, date_from, date_to, present) VALUES (?, ?, 1, ?, 0, ?, ?, ?)`,
+		c.kind, c.id, s.updated, c.index.date.from, c.index.date.to, c.index.present)
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +204,7 @@ func (w *writer) update(ctx context.Context, old *stored, c *change) (*stored, e
 	if err := w.keepPast(ctx, old); err != nil {
 		return nil, err
 	}
-	if err := w.setRow(ctx, s, c.index.date); err != nil {
+	if err := w.setRow(ctx, s, &c.index); err != nil {
 		return nil, err
 	}
 	if _, err := w.exec(ctx, `INSERT OR REPLACE INTO body (n, json) VALUES (?, ?)`, s.n, s.body); err != nil {
@@ -234,12 +218,12 @@ func (w *writer) update(ctx context.Context, old *stored, c *change) (*stored, e
 
 // remove deletes a resource: a version of its own, without content. nil when
 // there is nothing to delete.
-func (w *writer) remove(ctx context.Context, kind, id, ifMatch string) (*stored, error) {
+func (w *writer) remove(ctx context.Context, kind, id string, unless preconditions) (*stored, error) {
 	old, err := w.current(ctx, kind, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := matches(old, ifMatch); err != nil || old == nil || old.deleted {
+	if err := unless.check(old); err != nil || old == nil || old.deleted {
 		return old, err
 	}
 	before, err := parse(old.body)
@@ -254,7 +238,7 @@ func (w *writer) remove(ctx context.Context, kind, id, ifMatch string) (*stored,
 	if err := w.keepPast(ctx, old); err != nil {
 		return nil, err
 	}
-	if err := w.setRow(ctx, s, noSpan); err != nil {
+	if err := w.setRow(ctx, s, &index{date: noSpan}); err != nil {
 		return nil, err
 	}
 	if _, err := w.exec(ctx, `DELETE FROM body WHERE n = ?`, s.n); err != nil {
@@ -272,9 +256,9 @@ func (w *writer) keepPast(ctx context.Context, old *stored) error {
 	return err
 }
 
-func (w *writer) setRow(ctx context.Context, s *stored, date span) error {
-	_, err := w.exec(ctx, `UPDATE resource SET version = ?, updated = ?, deleted = ?, date_from = ?, date_to = ? WHERE n = ?`,
-		s.version, s.updated, s.deleted, date.from, date.to, s.n)
+func (w *writer) setRow(ctx context.Context, s *stored, x *index) error {
+	_, err := w.exec(ctx, `UPDATE resource SET version = ?, updated = ?, deleted = ?, date_from = ?, date_to = ?, present = ? WHERE n = ?`,
+		s.version, s.updated, s.deleted, x.date.from, x.date.to, x.present, s.n)
 	return err
 }
 
@@ -327,28 +311,4 @@ func without(a, b []key) []key {
 		}
 	}
 	return rest
-}
-
-// literalReference is a reference to a resource of this server.
-var literalReference = regexp.MustCompile(`^([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})$`)
-
-// checkReferences refuses a reference to what is not there, when the server was
-// opened so.
-func (w *writer) checkReferences(ctx context.Context, c *change) error {
-	if !w.references {
-		return nil
-	}
-	_, err := rewriteReferences(c.resource, func(reference string) (string, error) {
-		ref := withoutVersion(reference)
-		m := literalReference.FindStringSubmatch(ref)
-		if m == nil || c.beside[ref] {
-			return reference, nil
-		}
-		target, err := w.current(ctx, m[1], m[2])
-		if err == nil && (target == nil || target.deleted) {
-			err = invalid("", "Resource %s not found, referenced by %s", ref, c.kind)
-		}
-		return reference, err
-	})
-	return err
 }
