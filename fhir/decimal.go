@@ -1,6 +1,7 @@
 package fhir
 
 import (
+	"cmp"
 	"math/big"
 	"strconv"
 	"strings"
@@ -147,4 +148,32 @@ func canonical(literal string) (negative bool, digits string, exponent int) {
 		return false, "", 0
 	}
 	return negative, short, exponent
+}
+
+// compareDecimals compares two literals of decimal: -1, 0 or 1.
+func compareDecimals(a, b string) int {
+	na, nb := strings.HasPrefix(a, "-"), strings.HasPrefix(b, "-")
+	switch {
+	case na && nb:
+		return compareDigits(b[1:], a[1:])
+	case na:
+		return -1
+	case nb:
+		return 1
+	}
+	return compareDigits(a, b)
+}
+
+// compareDigits compares two literals without sign. Neither has a leading zero
+// before another digit of the whole part.
+func compareDigits(a, b string) int {
+	wholeA, fractionA, _ := strings.Cut(a, ".")
+	wholeB, fractionB, _ := strings.Cut(b, ".")
+	if c := cmp.Compare(len(wholeA), len(wholeB)); c != 0 {
+		return c
+	}
+	if c := strings.Compare(wholeA, wholeB); c != 0 {
+		return c
+	}
+	return strings.Compare(strings.TrimRight(fractionA, "0"), strings.TrimRight(fractionB, "0"))
 }

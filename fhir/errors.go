@@ -1,23 +1,16 @@
 package fhir
 
-import "fmt"
+import (
+	"fmt"
 
-// LoadError is one fault of a FHIR mapping file.
-type LoadError struct {
-	Line, Column int    // from 1; columns in characters
-	Pointer      string // JSON pointer to the faulty value
-	Message      string
-	Fix          string // what to change
-}
+	"auscult/internal/mapfile"
+)
 
-// Error names the place, the fault and what to change.
-func (e *LoadError) Error() string {
-	s := fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
-	if e.Fix != "" {
-		s += " (" + e.Fix + ")"
-	}
-	return s
-}
+// LoadError is one fault of a FHIR mapping file and where it stands.
+type LoadError = mapfile.Error
+
+// LoadErrors returns the faults that err, an answer of LoadMapping, joins.
+func LoadErrors(err error) []*LoadError { return mapfile.Errors(err) }
 
 // MappingError says that the FHIR mapping cannot use values, or cannot merge
 // them into what the server holds. Trying again does not help. Its text may

@@ -27,7 +27,6 @@ type node struct {
 	text    string // decoded text, or the literal of a number or bool
 	items   []*node
 	members []member
-	offset  int // of the value's first byte in its text
 }
 
 // member is one name and value of an object.
@@ -240,7 +239,7 @@ func equal(a, b *node) bool {
 	return true
 }
 
-// maxDepth is how deep values may be nested, in mappings and in resources.
+// maxDepth is how deep values of a resource may be nested.
 const maxDepth = 64
 
 // syntaxError says where a text stops being JSON.
@@ -251,14 +250,6 @@ type syntaxError struct {
 
 // Error names the place as an offset: callers that know the text translate it.
 func (e *syntaxError) Error() string { return fmt.Sprintf("%s at byte %d", e.message, e.offset) }
-
-// place returns line and column of a byte, both from 1, columns in characters.
-func place(src string, offset int) (line, column int) {
-	offset = min(offset, len(src))
-	head := src[:offset]
-	lineStart := strings.LastIndexByte(head, '\n') + 1
-	return strings.Count(head, "\n") + 1, utf8.RuneCountInString(head[lineStart:]) + 1
-}
 
 var errNotJSON = errors.New("not JSON")
 

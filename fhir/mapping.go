@@ -1,30 +1,48 @@
 package fhir
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
+	"slices"
 	"strings"
 
-	"auscult/schemas"
+	"auscult/internal/mapfile"
 )
 
 // Mapping is a compiled FHIR mapping file (CollectionFhir of CodeValueFhir):
 // how the values of each measurement type become an Observation.
 type Mapping struct {
 	version   string
+	ordered   []*template          // in the order of the file
 	templates map[string]*template // by foldName of the type name
+	lints     []mapfile.Lint
 }
 
 // template is one CodeValueFhir.
 type template struct {
 	period     Period
-	name       string  // the type name as the mapping spells it
-	codes      []*node // codings
-	code       *node   // Observation.code of that spelling
-	category   *node   // list of concepts, nil when there is none
+	name       string        // the type name as the mapping spells it
+	place      mapfile.Place // of the type name
+	codes      []*node       // codings
+	code       *node         // Observation.code of that spelling
+	category   *node         // list of concepts, nil when there is none
 	value      *valueTemplate
 	components []component
+	meta       *node // with the profiles
+	method     *node
+	bodySite   *node
+	performer  *node
+	vital      bool // it names a vital-sign profile
+}
+
+// values returns the value of the Observation, if any, and those of its
+// components.
+func (t *template) values() (all []*valueTemplate) {
+	if t.value != nil {
+		all = append(all, t.value)
+	}
+	for _, c := range t.components {
+		all = append(all, c.value)
+	}
+	return all
 }
 
 // component is one element of Observation.component.
@@ -34,31 +52,6 @@ type component struct {
 	// unmarked components carry the Observation's own service code, which FHIR
 	// forbids beside a value (obs-7); they are told by their text instead.
 	unmarked bool
-}
-
-// valueKind is a value type of the mapping.
-type valueKind uint8
-
-const (
-	quantityValue valueKind = iota
-	stringValue
-	conceptValue
-	sampledValue
-)
-
-// elements are the names of Observation.value[x], by valueKind.
-var elements = [...]string{"valueQuantity", "valueString", "valueCodeableConcept", "valueSampledData"}
-
-// valueTemplate says how one named value is written.
-type valueTemplate struct {
-	kind   valueKind
-	name   string // of the measurement's value; empty: never there
-	unit   *node
-	system *node
-	code   *node
-	fixed  *node         // conceptValue: the concept
-	period string        // sampledValue: milliseconds, as a JSON number
-	step   schemas.Ticks // sampledValue: the period in ticks
 }
 
 // Version returns the hash of the file's content.
@@ -74,34 +67,9 @@ func (m *Mapping) Period(measurementType string) (p Period, ok bool) {
 	return t.period, true
 }
 
+// Lints returns what the mapping may say, but its author hardly meant, in the
+// order of the file.
+func (m *Mapping) Lints() []mapfile.Lint { return slices.Clone(m.lints) }
+
 // foldName makes names equal that differ in case only.
 func foldName(s string) string { return strings.ToUpper(s) }
-
-// byteOrderMark is refused, as the connector does: other tools that read the
-// same file would stumble over it.
-const byteOrderMark = "\ufeff"
-
-// LoadMapping compiles the text of a FHIR mapping file. The error joins one
-// *LoadError for each fault.
-func LoadMapping(text []byte) (*Mapping, error) {
-	src := string(text)
-	l := loader{src: src}
-	sum := sha256.Sum256(text)
-	m := &Mapping{version: hex.EncodeToString(sum[:8]), templates: map[string]*template{}}
-	if strings.HasPrefix(src, byteOrderMark) {
-		l.failAt(0, "", "the file begins with a byte order mark", "save it as UTF-8 without one")
-		return nil, errors.Join(l.faults...)
-	}
-	p := parser{src: src, lenient: true}
-	root, err := p.document()
-	var syntax *syntaxError
-	if errors.As(err, &syntax) {
-		l.failAt(syntax.offset, "", syntax.message, "write the mapping as JSON")
-		return nil, errors.Join(l.faults...)
-	}
-	l.collection(m, root)
-	if len(l.faults) > 0 {
-		return nil, errors.Join(l.faults...)
-	}
-	return m, nil
-}

@@ -27,7 +27,7 @@ func (m *Mapping) Merge(stored []byte, r *schemas.Resource) (merged []byte, chan
 	if err != nil {
 		return nil, false, err
 	}
-	g := merger{r: r, values: values, out: old}
+	g := merger{r: r, values: values, out: old, vital: t.vital}
 	if err := g.effective(); err != nil {
 		return nil, false, err
 	}
@@ -43,7 +43,43 @@ func (m *Mapping) Merge(stored []byte, r *schemas.Resource) (merged []byte, chan
 	if equal(old, g.out) {
 		return stored, false, nil
 	}
-	return ordered(g.out.with("status", text("amended"))).bytes(), true, nil
+	return ordered(t.complete(g.out).with("status", text("amended"))).bytes(), true, nil
+}
+
+// complete adds what the mapping says beside the values and the Observation
+// lacks. It is done along with another change only: a server that drops such a
+// member would be written to at every resend.
+func (t *template) complete(o *node) *node {
+	for _, m := range []member{{"performer", t.performer}, {"bodySite", t.bodySite}, {"method", t.method}} {
+		if m.value != nil && o.get(m.name) == nil {
+			o = o.with(m.name, m.value)
+		}
+	}
+	if p := o.get("effectivePeriod"); t.vital && p != nil && len(p.members) == 2 && equal(p.get("start"), p.get("end")) {
+		o = rename(o, "effectivePeriod", "effectiveDateTime").with("effectiveDateTime", p.get("start"))
+	}
+	if t.meta == nil {
+		return o
+	}
+	meta := o.get("meta")
+	if meta == nil {
+		return o.with("meta", t.meta)
+	}
+	return o.with("meta", meta.with("profile", withAll(meta.get("profile"), t.meta.get("profile"))))
+}
+
+// withAll returns a list with the items of another that it lacks.
+func withAll(stored, wanted *node) *node {
+	if stored == nil {
+		return wanted
+	}
+	items := slices.Clone(stored.items)
+	for _, w := range wanted.items {
+		if !slices.ContainsFunc(items, func(it *node) bool { return equal(it, w) }) {
+			items = append(items, w)
+		}
+	}
+	return list(items...)
 }
 
 // CarriesIdentifier reports whether an Observation has an identifier of ours
@@ -84,6 +120,7 @@ func keepEqual(old, new *node) *node {
 type merger struct {
 	r        *schemas.Resource
 	values   map[string][]sample
+	vital    bool
 	out      *node
 	oldStart schemas.Ticks // of the stored effective time
 	start    schemas.Ticks // of the union
@@ -94,8 +131,8 @@ func (g *merger) fail(name, message string) error {
 	return &MappingError{Type: g.r.Type, Name: name, Message: message}
 }
 
-// effective widens the stored time to the union with the segment, always as a
-// Period in the seven-digit form.
+// effective widens the stored time to the union with the segment: a Period in
+// the seven-digit form, unless it is the instant of a vital sign.
 func (g *merger) effective() error {
 	start, end := g.r.Start, g.r.End
 	for _, m := range g.out.members {
@@ -123,6 +160,9 @@ func (g *merger) effective() error {
 		g.oldStart = start
 	}
 	g.start, g.end = start, end
+	if g.vital && start == end && bounds[2] != nil { // the instant that is there
+		return nil
+	}
 	p := period(start, end)
 	if old != nil { // its id and extensions stay
 		p = old.with("start", p.get("start")).with("end", p.get("end"))
@@ -153,29 +193,32 @@ func rename(n *node, from, to string) *node {
 
 // value merges a value into holder: the Observation or a component.
 func (g *merger) value(holder *node, v *valueTemplate) (*node, error) {
-	samples := g.values[v.name]
-	if len(samples) == 0 || trim(v.name) == "" {
+	if !v.given(g.values) {
 		return holder, nil
 	}
 	element, stored := storedValue(holder)
-	if element != "" && element != elements[v.kind] {
-		return nil, g.fail(v.name, fmt.Sprintf("the stored value is a %s, the mapping says %s", element, elements[v.kind]))
+	if element != "" && element != v.element() {
+		return nil, g.fail(v.name, fmt.Sprintf("the stored value is a %s, the mapping says %s", element, v.element()))
 	}
 	var merged *node
 	var err error
 	switch {
 	case v.kind == sampledValue && stored != nil:
-		merged, err = g.sampled(stored, v, samples)
+		merged, err = g.sampled(stored, v, v.samples(g.values))
 	case v.kind == sampledValue:
-		merged, err = v.sampled(g.r, samples, g.start, g.end)
+		merged, err = v.sampled(g.r, v.samples(g.values), g.start, g.end)
 	default:
-		merged, err = v.build(g.r, samples)
+		merged, err = v.build(g.r, g.values)
 		merged = keepEqual(stored, keepDetails(stored, merged))
 	}
 	if err != nil || merged == nil {
 		return holder, err
 	}
-	return holder.with(elements[v.kind], merged).with("dataAbsentReason", nil), nil
+	holder = holder.with(v.element(), merged).with("dataAbsentReason", nil)
+	if merged != stored {
+		holder = v.judge(holder, merged)
+	}
+	return holder, nil
 }
 
 // storedValue finds value[x].

@@ -93,6 +93,36 @@ func TestBuildIsValidFHIR(t *testing.T) {
 	}
 }
 
+// Type names that differ in case share a template; each has its own code.
+func TestBuildKeepsTheSpellingOfTheType(t *testing.T) {
+	m := load(t, testMapping)
+	if got := build(t, m, seg(t, m, "HR", at(t, "10:00:00", "hr", "1"))); !strings.Contains(got, `"code":"HR","display":"HR"}],"text":"HR"}`) {
+		t.Error(got)
+	}
+}
+
+// A component that its text tells from the Observation is found again by it.
+func TestMergeFindsComponentsByText(t *testing.T) {
+	m := load(t, testMapping)
+	stored := build(t, m, seg(t, m, "self", at(t, "10:00:00", "self", "1")))
+	got, changed := merge(t, m, stored, seg(t, m, "self", at(t, "10:00:00", "self", "2")))
+	if !changed || !strings.Contains(got, `"component":[{"code":{"text":"self"},"valueString":"2"}]`) {
+		t.Error(got)
+	}
+}
+
+func TestMergeRefusesComponents(t *testing.T) {
+	m := load(t, testMapping)
+	for _, name := range []string{"note", "sys"} { // there is no sys to merge with
+		stored := build(t, m, seg(t, m, "bp", at(t, "10:00:00", "note", "a")))
+		r := seg(t, m, "bp", at(t, "10:01:00", name, "1"), at(t, "10:02:00", name, "high"))
+		var refused *MappingError
+		if _, _, err := m.Merge([]byte(stored), r); !errors.As(err, &refused) || refused.Name != name {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 // Of equal name and time the value with the higher position counts, wherever
 // it stands in the record.
 func TestPositionDecidesBetweenEqualTimes(t *testing.T) {

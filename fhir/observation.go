@@ -1,7 +1,6 @@
 package fhir
 
 import (
-	"fmt"
 	"slices"
 
 	"auscult/schemas"
@@ -23,6 +22,10 @@ func (m *Mapping) build(r *schemas.Resource) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
+	element, value, err := t.observed(r, values)
+	if err != nil {
+		return nil, err
+	}
 	components := make([]*node, 0, len(t.components))
 	for _, c := range t.components {
 		one, err := c.build(r, values)
@@ -36,26 +39,27 @@ func (m *Mapping) build(r *schemas.Resource) (*node, error) {
 	if r.Type != t.name { // type names differ in case: one template, but a code for each spelling
 		code = concept(t.codes, r.Type, true)
 	}
-	members := []member{
+	o := []member{
 		{"resourceType", text("Observation")},
 		{"id", text(ObservationID(identifier))},
+		{"meta", t.meta},
 		{"identifier", list(object(member{"system", serviceSystem}, member{"value", text(identifier)}))},
 		{"status", text("final")},
 		{"category", t.category},
 		{"code", code},
 		{"subject", reference("Patient", r.Patient)},
 		{"encounter", reference("Encounter", r.Encounter)},
-		{"effectivePeriod", period(r.Start, r.End)},
+		t.effective(r),
+		{"performer", t.performer},
+		{element, value},
+		{interpretationMember, t.value.interpretation(value)},
+		{"bodySite", t.bodySite},
+		{"method", t.method},
+		{"device", reference("Device", r.Device)},
+		{rangeMember, t.value.normalRange(value)},
+		{"component", list(components...)},
 	}
-	if t.value != nil {
-		v, err := t.value.build(r, values[t.value.name])
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, member{elements[t.value.kind], v})
-	}
-	members = append(members, member{"device", reference("Device", r.Device)}, member{"component", list(components...)})
-	return object(members...), nil
+	return object(o...), nil
 }
 
 // prepare finds the template of a segment and its values by name: ordered by
@@ -85,13 +89,33 @@ func (m *Mapping) prepare(r *schemas.Resource) (*template, map[string][]sample, 
 	return t, values, nil
 }
 
+// effective returns the time of a segment: a Period, as the connector writes
+// it, but the instant of a vital sign as validators want it (see
+// lintVitalPeriod).
+func (t *template) effective(r *schemas.Resource) member {
+	if t.vital && r.Start == r.End {
+		return member{"effectiveDateTime", text(periodTime(r.Start))}
+	}
+	return member{"effectivePeriod", period(r.Start, r.End)}
+}
+
+// observed returns the value of the Observation itself, nil when there is none.
+func (t *template) observed(r *schemas.Resource, values map[string][]sample) (element string, value *node, err error) {
+	if t.value == nil {
+		return "", nil, nil
+	}
+	value, err = t.value.build(r, values)
+	return t.value.element(), value, err
+}
+
 // build returns one component, nil when it has no value.
 func (c *component) build(r *schemas.Resource, values map[string][]sample) (*node, error) {
-	v, err := c.value.build(r, values[c.value.name])
+	v, err := c.value.build(r, values)
 	if v == nil || err != nil {
 		return nil, err
 	}
-	return object(member{"code", c.code}, member{elements[c.value.kind], v}), nil
+	return object(member{"code", c.code}, member{c.value.element(), v},
+		member{interpretationMember, c.value.interpretation(v)}, member{rangeMember, c.value.normalRange(v)}), nil
 }
 
 // concept returns a code with the connector's service coding behind the
@@ -119,63 +143,4 @@ func reference(resourceType, id string) *node {
 
 func period(start, end schemas.Ticks) *node {
 	return object(member{"start", text(periodTime(start))}, member{"end", text(periodTime(end))})
-}
-
-// build returns a value[x], nil when there is nothing to write.
-func (v *valueTemplate) build(r *schemas.Resource, samples []sample) (*node, error) {
-	if len(samples) == 0 || trim(v.name) == "" {
-		return nil, nil
-	}
-	switch v.kind {
-	case conceptValue:
-		return v.fixed, nil
-	case sampledValue:
-		return v.sampled(r, samples, r.Start, r.End)
-	}
-	if len(samples) > 1 {
-		return nil, &MappingError{Type: r.Type, Name: v.name,
-			Message: fmt.Sprintf("one value is expected in a segment, there are %d; use SampledData, or periodInterval 0", len(samples))}
-	}
-	if v.kind == stringValue {
-		return text(samples[0].text), nil
-	}
-	literal, ok := decimal(samples[0].text)
-	if !ok {
-		return nil, &MappingError{Type: r.Type, Name: v.name,
-			Message: fmt.Sprintf("%q is no decimal number, which a Quantity needs", samples[0].text)}
-	}
-	return object(member{"value", number(literal)}, member{"unit", v.unit}, member{"system", v.system}, member{"code", v.code}), nil
-}
-
-// sampled returns a new SampledData over [start, end].
-func (v *valueTemplate) sampled(r *schemas.Resource, samples []sample, start, end schemas.Ticks) (*node, error) {
-	data, err := v.data(r, fillBlanks(samples), start, end, v.step)
-	if err != nil {
-		return nil, err
-	}
-	return object(
-		member{"origin", object(member{"value", number("0")}, member{"unit", v.unit})},
-		member{"period", number(v.period)},
-		member{"dimensions", number("1")},
-		member{"data", text(data)}), nil
-}
-
-func (v *valueTemplate) data(r *schemas.Resource, samples []sample, start, end, step schemas.Ticks) (string, error) {
-	data, ok := layOut(samples, start, end, step)
-	if !ok {
-		return "", &MappingError{Type: r.Type, Name: v.name,
-			Message: fmt.Sprintf("the series would have more than %d samples; use a longer defaultPeriod or a shorter periodInterval", maxSamples)}
-	}
-	return data, nil
-}
-
-// fillBlanks turns blank texts into noSample: they would shift the series.
-func fillBlanks(samples []sample) []sample {
-	out := slices.Clone(samples)
-	for i := range out {
-		if trim(out[i].text) == "" {
-			out[i].text = noSample
-		}
-	}
-	return out
 }

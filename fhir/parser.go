@@ -6,13 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// parser reads JSON. A lenient one also takes what people write into mapping
-// files and the connector accepts: comments, single quotes, bare names and
-// trailing commas.
+// parser reads JSON, strictly.
 type parser struct {
-	src     string
-	pos     int
-	lenient bool
+	src string
+	pos int
 }
 
 func (p *parser) fail(offset int, message string) error {
@@ -21,59 +18,23 @@ func (p *parser) fail(offset int, message string) error {
 
 // document reads one value and makes sure that nothing follows it.
 func (p *parser) document() (*node, error) {
-	if err := p.blanks(); err != nil {
-		return nil, err
-	}
+	p.blanks()
 	n, err := p.value(0)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.blanks(); err != nil {
-		return nil, err
-	}
+	p.blanks()
 	if p.pos < len(p.src) {
 		return nil, p.fail(p.pos, "text after the end of the value")
 	}
 	return n, nil
 }
 
-// blanks skips white space, and comments when lenient.
-func (p *parser) blanks() error {
-	for p.pos < len(p.src) {
-		switch c := p.src[p.pos]; {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
-			p.pos++
-		case c == '/' && p.lenient:
-			if err := p.comment(); err != nil {
-				return err
-			}
-		default:
-			return nil
-		}
+// blanks skips white space.
+func (p *parser) blanks() {
+	for p.pos < len(p.src) && strings.IndexByte(" \t\n\r", p.src[p.pos]) >= 0 {
+		p.pos++
 	}
-	return nil
-}
-
-func (p *parser) comment() error {
-	rest := p.src[p.pos:]
-	end, tail := "\n", 1
-	switch {
-	case strings.HasPrefix(rest, "//"):
-	case strings.HasPrefix(rest, "/*"):
-		end, tail = "*/", 2
-	default:
-		return p.fail(p.pos, "a single slash")
-	}
-	i := strings.Index(rest[2:], end)
-	switch {
-	case i >= 0:
-		p.pos += 2 + i + tail
-	case tail == 1:
-		p.pos = len(p.src)
-	default:
-		return p.fail(p.pos, "a comment without end")
-	}
-	return nil
 }
 
 // peek returns the next byte, 0 at the end.
@@ -88,16 +49,6 @@ func (p *parser) value(depth int) (*node, error) {
 	if depth > maxDepth {
 		return nil, p.fail(p.pos, "values nested too deep")
 	}
-	start := p.pos
-	n, err := p.bare(depth)
-	if err != nil {
-		return nil, err
-	}
-	n.offset = start
-	return n, nil
-}
-
-func (p *parser) bare(depth int) (*node, error) {
 	switch c := p.peek(); {
 	case p.pos >= len(p.src):
 		return nil, p.fail(p.pos, "the text ends where a value should be")
@@ -105,7 +56,7 @@ func (p *parser) bare(depth int) (*node, error) {
 		return p.object(depth)
 	case c == '[':
 		return p.list(depth)
-	case c == '"' || c == '\'' && p.lenient:
+	case c == '"':
 		s, err := p.text()
 		return &node{kind: textKind, text: s}, err
 	case c == '-' || c >= '0' && c <= '9':
@@ -126,9 +77,7 @@ func (p *parser) bare(depth int) (*node, error) {
 // more skips blanks and the comma between elements, and reports whether
 // another element follows before the closing byte.
 func (p *parser) more(end byte, first bool) (bool, error) {
-	if err := p.blanks(); err != nil {
-		return false, err
-	}
+	p.blanks()
 	switch c := p.peek(); {
 	case p.pos >= len(p.src):
 		return false, p.fail(p.pos, "the text ends within an object or array")
@@ -141,13 +90,7 @@ func (p *parser) more(end byte, first bool) (bool, error) {
 		return false, p.fail(p.pos, "a comma is missing")
 	}
 	p.pos++
-	if err := p.blanks(); err != nil {
-		return false, err
-	}
-	if p.lenient && p.peek() == end {
-		p.pos++
-		return false, nil
-	}
+	p.blanks()
 	return true, nil
 }
 
@@ -191,49 +134,36 @@ func (p *parser) object(depth int) (*node, error) {
 }
 
 func (p *parser) colon() error {
-	if err := p.blanks(); err != nil {
-		return err
-	}
+	p.blanks()
 	if p.peek() != ':' {
 		return p.fail(p.pos, "a colon is missing after a name")
 	}
 	p.pos++
-	return p.blanks()
+	p.blanks()
+	return nil
 }
 
 // name reads a member's name.
 func (p *parser) name() (string, error) {
-	if c := p.peek(); c == '"' || c == '\'' && p.lenient {
-		return p.text()
-	}
-	start := p.pos
-	for p.lenient && p.pos < len(p.src) && isNameByte(p.src[p.pos]) {
-		p.pos++
-	}
-	if p.pos == start {
+	if p.peek() != '"' {
 		return "", p.fail(p.pos, "no name of a member")
 	}
-	return p.src[start:p.pos], nil
+	return p.text()
 }
 
-func isNameByte(c byte) bool {
-	return c == '_' || c == '$' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= utf8.RuneSelf
-}
-
-// number reads a number; its literal is kept. Lenient ones need no digit
-// before the point.
+// number reads a number; its literal is kept.
 func (p *parser) number() (*node, error) {
 	start := p.pos
 	if p.peek() == '-' {
 		p.pos++
 	}
 	whole := p.digits()
-	if whole == 0 || !p.lenient && whole > 1 && p.src[p.pos-whole] == '0' {
+	if whole == 0 || whole > 1 && p.src[p.pos-whole] == '0' {
 		return nil, p.fail(start, "no JSON number")
 	}
 	if p.peek() == '.' {
 		p.pos++
-		if p.digits() == 0 && !p.lenient {
+		if p.digits() == 0 {
 			return nil, p.fail(start, "no JSON number")
 		}
 	}
@@ -259,9 +189,9 @@ func (p *parser) digits() int {
 
 // text reads a quoted text.
 func (p *parser) text() (string, error) {
-	start, quote := p.pos, p.src[p.pos]
+	start := p.pos
 	p.pos++
-	if i := strings.IndexAny(p.src[p.pos:], "\\\"'\n"); i >= 0 && p.src[p.pos+i] == quote {
+	if i := strings.IndexAny(p.src[p.pos:], "\\\"\n"); i >= 0 && p.src[p.pos+i] == '"' {
 		s := p.src[p.pos : p.pos+i]
 		if plain(s) {
 			p.pos += i + 1
@@ -272,14 +202,14 @@ func (p *parser) text() (string, error) {
 	for p.pos < len(p.src) {
 		c := p.src[p.pos]
 		switch {
-		case c == quote:
+		case c == '"':
 			p.pos++
 			return b.String(), nil
 		case c == '\\':
 			if err := p.escape(&b); err != nil {
 				return "", err
 			}
-		case c < 0x20 && !p.lenient:
+		case c < 0x20:
 			return "", p.fail(p.pos, "a control character in a text")
 		default:
 			r, size := utf8.DecodeRuneInString(p.src[p.pos:])
@@ -301,13 +231,13 @@ func plain(s string) bool {
 }
 
 // escapes are the one-letter escapes of JSON.
-var escapes = map[byte]byte{'"': '"', '\'': '\'', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+var escapes = map[byte]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 func (p *parser) escape(b *strings.Builder) error {
 	start := p.pos
 	p.pos++
 	c := p.peek()
-	if e, ok := escapes[c]; ok && (c != '\'' || p.lenient) {
+	if e, ok := escapes[c]; ok {
 		b.WriteByte(e)
 		p.pos++
 		return nil

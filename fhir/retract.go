@@ -22,14 +22,14 @@ func (m *Mapping) Retract(stored []byte, r *schemas.Resource) (left []byte, chan
 		return nil, false, err
 	}
 	start, ok := parseTime(old.path("effectivePeriod", "start").str())
-	if !ok {
+	if !ok { // the instant of a vital sign, or of somebody else
 		start = r.Start
 	}
 	out := old
 	if t.value != nil {
-		out = t.value.retract(out, r, values[t.value.name], start)
+		out = t.value.retract(out, values, start)
 	}
-	out = retractComponents(out, t, r, values, start)
+	out = retractComponents(out, t, values, start)
 	if equal(old, out) {
 		return stored, false, nil
 	}
@@ -41,7 +41,7 @@ func (m *Mapping) Retract(stored []byte, r *schemas.Resource) (left []byte, chan
 }
 
 // retractComponents leaves out the components that lose their value.
-func retractComponents(out *node, t *template, r *schemas.Resource, values map[string][]sample, start schemas.Ticks) *node {
+func retractComponents(out *node, t *template, values map[string][]sample, start schemas.Ticks) *node {
 	stored := out.get("component")
 	if stored == nil {
 		return out
@@ -53,7 +53,7 @@ func retractComponents(out *node, t *template, r *schemas.Resource, values map[s
 			continue
 		}
 		had, _ := storedValue(items[i])
-		items[i] = c.value.retract(items[i], r, values[c.value.name], start)
+		items[i] = c.value.retract(items[i], values, start)
 		if has, _ := storedValue(items[i]); had != "" && has == "" {
 			items = slices.Delete(items, i, i+1)
 		}
@@ -62,21 +62,47 @@ func retractComponents(out *node, t *template, r *schemas.Resource, values map[s
 }
 
 // retract takes values out of holder: the Observation or a component.
-func (v *valueTemplate) retract(holder *node, r *schemas.Resource, samples []sample, start schemas.Ticks) *node {
+func (v *valueTemplate) retract(holder *node, values map[string][]sample, start schemas.Ticks) *node {
 	element, stored := storedValue(holder)
-	if len(samples) == 0 || stored == nil || element != elements[v.kind] {
+	if stored == nil || element != v.element() || !v.given(values) {
 		return holder
 	}
-	if v.kind == sampledValue {
-		return holder.with(element, v.blank(stored, samples, start))
-	}
-	for _, s := range samples {
-		built, err := v.build(r, []sample{s})
-		if err == nil && equal(stored.get("value"), built.get("value")) && (v.kind != stringValue || equal(stored, built)) {
-			return holder.with(element, nil)
-		}
+	switch {
+	case v.kind == sampledValue:
+		return holder.with(element, v.blank(stored, v.samples(values), start))
+	case v.made(stored, values):
+		return v.unjudge(holder.with(element, nil))
 	}
 	return holder
+}
+
+// made reports whether a stored value was made of one of the values. A value
+// of two parts is, when one of them was.
+func (v *valueTemplate) made(stored *node, values map[string][]sample) bool {
+	for i, p := range v.parts {
+		if part := stored.get(v.partMember(i)); part != nil && p.made(part, values) {
+			return true
+		}
+	}
+	if v.fixedOnly() {
+		return len(v.samples(values)) > 0
+	}
+	return slices.ContainsFunc(v.samples(values), func(s sample) bool {
+		built, fault := v.one(s.text)
+		return fault == "" && v.sameValue(stored, built)
+	})
+}
+
+// sameValue compares what a value says: of a Quantity the number alone, as its
+// unit is the mapping's.
+func (v *valueTemplate) sameValue(stored, built *node) bool {
+	switch v.kind {
+	case quantityValue:
+		return equal(stored.get("value"), built.get("value"))
+	case conceptValue:
+		return built != nil && equal(stored.get("coding"), built.get("coding")) && equal(stored.get("text"), built.get("text"))
+	}
+	return equal(stored, built)
 }
 
 // blank takes samples out of a SampledData; nil when none is left.
