@@ -161,6 +161,9 @@ func scan(f file, from int64, yield func(schemas.Raw) bool) error {
 	if err != nil {
 		return &FileError{f.path, fmt.Errorf("it is no Avro container, or its header is cut: %w", err)}
 	}
+	if f.unnamed {
+		_, f.ours = ocf.MetaData()[metaLast]
+	}
 	end, err := statedEnd(f, ocf)
 	if err != nil {
 		return &FileError{f.path, err}

@@ -61,6 +61,25 @@ func List(folder string) (*Folder, error) {
 	return &Folder{sorted(found)}, nil
 }
 
+// UnknownPartition is the number of the partition of a file whose path does not
+// name it.
+const UnknownPartition = -1
+
+// File returns what a single container holds, as a partition of its own: for
+// looking at a file, whatever its name. A replay needs to know the partition, so
+// List takes only files whose path names it.
+func File(path string) (*Partition, error) {
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("finding a raw file: %w", err)
+	}
+	f, err := fileOf(whole)
+	if err != nil {
+		f = file{path: whole, unnamed: true, partition: UnknownPartition}
+	}
+	return &Partition{Generation: f.generation, Number: f.partition, files: []file{f}}, nil
+}
+
 func add(found map[place]*Partition, path string) error {
 	f, err := fileOf(path)
 	if err != nil {

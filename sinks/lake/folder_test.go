@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,80 @@ func TestReadingStops(t *testing.T) {
 	}
 	if !errors.Is(last, context.Canceled) {
 		t.Errorf("got %v", last)
+	}
+}
+
+// A copy under any name holds what the file holds; only a name that says so
+// tells of which partition.
+func TestFile(t *testing.T) {
+	folder, copies := t.TempDir(), t.TempDir()
+	write(t, open(t, folder), messages(4, 9))
+	ours := filepath.Join(folder, names(t, folder)[0])
+	capture(t, folder, "ns/hub/11/2025/10/22/09/15/07.avro", captured(41), captured(43))
+	captures := filepath.Join(folder, "ns/hub/11/2025/10/22/09/15/07.avro")
+	for _, test := range []struct {
+		path      string
+		partition int32
+		offsets   []int64
+	}{{ours, 3, []int64{4, 5, 6, 7, 8}}, {captures, 11, []int64{41, 43}}} {
+		b, err := os.ReadFile(test.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"download (1).avro", "07.avro", "events", ".hidden"} {
+			copied := filepath.Join(copies, name)
+			put(t, copied, b)
+			sameOffsets(t, copied, UnknownPartition, test.offsets)
+			put(t, copied, b[:len(b)-1])
+			if _, err := collect(single(t, copied), 0); err == nil || !strings.Contains(err.Error(), copied) {
+				t.Errorf("%s is cut, but: %v", copied, err)
+			}
+		}
+		sameOffsets(t, test.path, test.partition, test.offsets)
+	}
+	if _, err := collect(single(t, filepath.Join(copies, "none")), 0); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func single(t *testing.T, path string) *Partition {
+	t.Helper()
+	p, err := File(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func sameOffsets(t *testing.T, path string, partition int32, want []int64) {
+	t.Helper()
+	p := single(t, path)
+	records, err := collect(p, 0)
+	var got []int64
+	for _, r := range records {
+		got = append(got, r.Offset)
+		if r.Partition != partition || r.Timestamp.IsZero() || len(r.Value) == 0 {
+			t.Errorf("%s: got %+v", path, r)
+		}
+	}
+	if err != nil || p.Number != partition || p.Files() != 1 || !slices.Equal(got, want) {
+		t.Errorf("%s: partition %d, %v, %v; want %d, %v", path, p.Number, got, err, partition, want)
+	}
+}
+
+// A copy of ours that was cut between two blocks has the header to tell it by.
+func TestFileCutBetweenBlocks(t *testing.T) {
+	folder := t.TempDir()
+	write(t, open(t, folder), messages(0, 2*blockRecords))
+	b, err := os.ReadFile(filepath.Join(folder, names(t, folder)[0]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	between := bytes.Index(b[500:], b[len(b)-16:]) + 500 + 16 // behind the first block
+	path := filepath.Join(folder, "copy")
+	put(t, path, b[:between])
+	if got, err := collect(single(t, path), 0); len(got) != blockRecords || err == nil || !strings.Contains(err.Error(), "it is cut") {
+		t.Errorf("%d records, %v", len(got), err)
 	}
 }
 

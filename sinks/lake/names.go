@@ -21,6 +21,7 @@ const (
 type file struct {
 	path       string
 	ours       bool   // else Capture's
+	unnamed    bool   // the path says nothing: whose it is stands in its header
 	generation string // ours: of the topic; Capture's: namespace/hub
 	partition  int32
 	first      int64  // ours: offset of the first record
