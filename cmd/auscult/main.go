@@ -61,7 +61,8 @@ func root() *cobra.Command {
 	}
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(demoCommand(), runCommand(), brokerCommand(), fhirServerCommand(), simulateCommand(),
-		replayCommand(), topicsCommand(), drawCommand(), deadLettersCommand(), versionCommand())
+		replayCommand(), topicsCommand(), drawCommand(), deadLettersCommand(), versionCommand(),
+		checkCommand(), mapCommand(), explainCommand(), schemaCommand())
 	return cmd
 }
 

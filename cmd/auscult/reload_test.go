@@ -25,6 +25,7 @@ func TestReloader(t *testing.T) {
 		}
 	}
 	one, two := strings.Replace(reloadable, "NAME", "one", 1), strings.Replace(reloadable, "NAME", "two", 1)
+	stay := func() {}
 	var used []string
 	r := &reloader{path: path, seen: []byte(one), use: func(d *mapping.Device) { used = append(used, d.Types()[0].Type) }}
 	for _, step := range []struct {
@@ -35,12 +36,18 @@ func TestReloader(t *testing.T) {
 		used    string
 	}{
 		{"as it was", write(one), false, "", ""},
-		{"another", write(two), true, "", "two"},
-		{"half written", write(two[:40]), true, "refused", "two"},
-		{"still half", func() {}, false, "", "two"},
+		{"half written", write(two[:40]), false, "", ""},
+		{"written", write(two), false, "", ""},
+		{"the same at two looks", stay, true, "", "two"},
+		{"half of it", write(two[:40]), false, "", "two"},
+		{"still half", stay, true, "refused", "two"},
+		{"told once", stay, false, "", "two"},
+		{"emptied", write(" \n"), false, "", "two"},
+		{"still empty", stay, true, "is empty", "two"},
 		{"gone", func() { _ = os.Remove(path) }, true, "reading", "two"},
-		{"still gone", func() {}, false, "reading", "two"},
-		{"back", write(one), true, "", "two one"},
+		{"still gone", stay, false, "reading", "two"},
+		{"back", write(one), false, "", "two"},
+		{"stays", stay, true, "", "two one"},
 	} {
 		step.do()
 		version, changed, err := r.look()
