@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/go-resty/resty/v2"
 
@@ -21,19 +22,27 @@ const (
 	maxPages       = 200
 	maxMatches     = 50_000 // of one search or history, all pages together
 	pageSize       = "200"  // asked for; servers have limits of their own
+	// tokenConnections is enough for one request at a time.
+	tokenConnections = 2
 )
 
 // Client is a connection to one FHIR server. It may be used by any number of
 // goroutines.
 type Client struct {
-	resty *resty.Client
-	base  *url.URL // without a slash at the end
-	auth  authorizer
-	slots chan struct{} // one for each request that may run
+	hidden
+	resty   *resty.Client
+	base    *url.URL // without a slash at the end
+	auth    authorizer
+	outside *http.Client  // of token endpoints
+	slots   chan struct{} // one for each request that may run
 }
 
 // New returns a client. It does not connect.
 func New(c Config) (*Client, error) {
+	return open(c, surroundings{now: time.Now, azure: azure})
+}
+
+func open(c Config, s surroundings) (*Client, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -46,6 +55,15 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	beside, err := c.TLS.beside(secure)
+	if err != nil {
+		return nil, err
+	}
+	outside := outsideClient(transport(tokenConnections, beside))
+	auth, err := newAuthorizer(c, base, outside, s)
+	if err != nil {
+		return nil, err
+	}
 	r := resty.New().
 		SetTransport(transport(c.Connections, secure)).
 		SetTimeout(c.Timeout).
@@ -54,7 +72,7 @@ func New(c Config) (*Client, error) {
 		SetResponseBodyLimit(maxAnswerBytes).
 		SetDisableWarn(true).
 		SetLogger(silent{})
-	return &Client{resty: r, base: base, auth: c.Auth.authorizer(), slots: make(chan struct{}, c.Connections)}, nil
+	return &Client{resty: r, base: base, auth: auth, outside: outside, slots: make(chan struct{}, c.Connections)}, nil
 }
 
 // transport keeps as many connections as requests may run: Go's default of two
@@ -67,7 +85,10 @@ func transport(connections int, secure *tls.Config) *http.Transport {
 }
 
 // Close closes the connections that are kept.
-func (c *Client) Close() { c.resty.GetClient().CloseIdleConnections() }
+func (c *Client) Close() {
+	c.resty.GetClient().CloseIdleConnections()
+	c.outside.CloseIdleConnections()
+}
 
 // silent is a logger for resty that writes nothing: addresses hold identifiers.
 type silent struct{}
@@ -83,7 +104,8 @@ type request struct {
 	headers         map[string]string
 }
 
-// send makes one attempt. An answer other than 2xx is a *fhir.StatusError.
+// send makes one attempt, and another with a new token where the old one was
+// refused. An answer other than 2xx is a *fhir.StatusError.
 func (c *Client) send(ctx context.Context, q request) (*resty.Response, error) {
 	select {
 	case c.slots <- struct{}{}:
@@ -91,10 +113,39 @@ func (c *Client) send(ctx context.Context, q request) (*resty.Response, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	a, err := c.attempt(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	if a.IsError() || a.StatusCode() < 200 || a.StatusCode() > 299 {
+		return nil, statusError(q.method, a.StatusCode(), a.Header(), a.Body())
+	}
+	return a, nil
+}
+
+func (c *Client) attempt(ctx context.Context, q request) (*resty.Response, error) {
 	header, err := c.auth.authorize(ctx)
 	if err != nil {
 		return nil, err
 	}
+	a, err := c.execute(ctx, q, header)
+	if err != nil || !c.auth.heard(header, a.StatusCode()) {
+		return a, err
+	}
+	next, err := c.auth.authorize(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if next == header { // whoever gives the tokens has no other
+		return a, nil
+	}
+	if a, err = c.execute(ctx, q, next); err == nil {
+		c.auth.heard(next, a.StatusCode())
+	}
+	return a, err
+}
+
+func (c *Client) execute(ctx context.Context, q request, header Secret) (*resty.Response, error) {
 	r := c.resty.R().SetContext(ctx).SetHeaders(q.headers)
 	if header != "" {
 		r.SetHeader("Authorization", string(header))
@@ -105,9 +156,6 @@ func (c *Client) send(ctx context.Context, q request) (*resty.Response, error) {
 	a, err := r.Execute(q.method, q.address)
 	if err != nil {
 		return nil, fmt.Errorf("calling the FHIR server: %w", withoutAddress(err))
-	}
-	if a.IsError() || a.StatusCode() < 200 || a.StatusCode() > 299 {
-		return nil, statusError(q.method, a.StatusCode(), a.Header(), a.Body())
 	}
 	return a, nil
 }

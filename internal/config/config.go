@@ -195,7 +195,8 @@ func (c *Config) files() map[string]*string {
 		"river.tls.certFile": &c.River.TLS.CertFile, "river.tls.keyFile": &c.River.TLS.KeyFile,
 		"source.sasl.tokenFile": &c.Source.SASL.TokenFile, "source.tls.caFile": &c.Source.TLS.CAFile,
 		"source.tls.certFile": &c.Source.TLS.CertFile, "source.tls.keyFile": &c.Source.TLS.KeyFile,
-		"fhir.auth.tokenFile": &c.FHIR.Auth.TokenFile, "fhir.tls.caFile": &c.FHIR.TLS.CAFile,
+		"fhir.auth.tokenFile": &c.FHIR.Auth.TokenFile, "fhir.auth.passwordFile": &c.FHIR.Auth.PasswordFile,
+		"fhir.auth.clientSecretFile": &c.FHIR.Auth.ClientSecretFile, "fhir.auth.keyFile": &c.FHIR.Auth.KeyFile, "fhir.tls.caFile": &c.FHIR.TLS.CAFile,
 		"fhir.tls.certFile": &c.FHIR.TLS.CertFile, "fhir.tls.keyFile": &c.FHIR.TLS.KeyFile,
 		"lake.folder": &c.Lake.Folder, "warehouse.path": &c.Warehouse.Path,
 	}

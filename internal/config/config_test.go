@@ -150,6 +150,12 @@ var mistakes = []struct {
 		`auscult.yaml:7: deliver: concurrency must be`,
 		`auscult.yaml:9: identity: mode "guess" is not known`,
 	}},
+	{"authentication", least + "fhir:\n  baseURL: https://x\n  auth:\n    kind: oauth2\n    tokenURL: http://y/token\n    keyFile: key.pem\n    clientSecret: confidential\n", []string{"AUSCULT_FHIR_AUTH_CLIENTSECRETFILE=s"}, []string{
+		`auscult.yaml:8: fhir: auth.kind oauth2 needs auth.clientID, the name under which this client is registered`,
+		`the environment variable AUSCULT_FHIR_AUTH_CLIENTSECRETFILE: fhir: auth.clientSecret and auth.clientSecretFile are both set: keep one`,
+		`auscult.yaml:10: fhir: auth.tokenURL must begin with https, as baseURL does: it is sent our credentials`,
+		`auscult.yaml:11: fhir: auth.keyFile is of kind smart-backend: remove it, or correct auth.kind, which is oauth2`,
+	}},
 	{"from the environment", least, []string{"AUSCULT_RIVER_PARTITIONS=3", "AUSCULT_RIVER_BROKERS=[a]", "AUSCULT_SOURCE_START=now"}, []string{
 		`the environment variable AUSCULT_RIVER_BROKERS: river: broker "a" is not host:port`,
 		`the environment variable AUSCULT_RIVER_PARTITIONS: river: partitions is 3: use a power of two`,
@@ -297,6 +303,36 @@ fhir:
 	}
 	if string(c.River.SASL.Password) != "Endpoint=sb://ns/;SharedAccessKeyName=k;SharedAccessKey=confidential-4=" {
 		t.Error("the password is not what the environment says")
+	}
+}
+
+// TestAuthFromTheEnvironment: no secret needs to stand in the file, the files of
+// secrets lie beside it, and none is printed.
+func TestAuthFromTheEnvironment(t *testing.T) {
+	path := write(t, least+"fhir:\n  baseURL: https://x\n  auth: {kind: smart-backend, clientID: c, scope: s, keyFile: keys/own.jwk}\n  tls: {certFile: own.pem, keyFile: own.key}\n")
+	c, err := Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Dir(path)
+	if c.FHIR.Auth.KeyFile != filepath.Join(folder, "keys/own.jwk") || c.FHIR.TLS.KeyFile != filepath.Join(folder, "own.key") {
+		t.Errorf("%+v, %+v", c.FHIR.Auth, c.FHIR.TLS)
+	}
+	c = load(t, least+"fhir: {baseURL: https://x}\n", "AUSCULT_FHIR_AUTH_KIND=oauth2", "AUSCULT_FHIR_AUTH_CLIENTID=c", "AUSCULT_FHIR_AUTH_CLIENTSECRET=confidential")
+	var out strings.Builder
+	if err := c.Print(&out); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "confidential") || c.FHIR.Auth.ClientSecret != "confidential" || !strings.Contains(out.String(), "kind: oauth2") {
+		t.Errorf("printed\n%s", out.String())
+	}
+	c = load(t, least+"fhir: {baseURL: https://x, auth: {kind: oauth2, clientID: c, clientSecretFile: secret}}\n")
+	if !filepath.IsAbs(c.FHIR.Auth.ClientSecretFile) {
+		t.Errorf("%s is not beside the configuration", c.FHIR.Auth.ClientSecretFile)
+	}
+	c = load(t, least+"fhir: {baseURL: https://x, auth: {kind: basic, user: u, passwordFile: /run/secrets/p}}\n")
+	if c.FHIR.Auth.PasswordFile != "/run/secrets/p" {
+		t.Errorf("got %s", c.FHIR.Auth.PasswordFile)
 	}
 }
 
