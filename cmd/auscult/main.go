@@ -62,7 +62,7 @@ func root() *cobra.Command {
 	cmd.CompletionOptions.HiddenDefaultCmd = true
 	cmd.AddCommand(demoCommand(), runCommand(), brokerCommand(), fhirServerCommand(), simulateCommand(),
 		replayCommand(), topicsCommand(), drawCommand(), deadLettersCommand(), versionCommand(),
-		checkCommand(), mapCommand(), explainCommand(), schemaCommand())
+		checkCommand(), mapCommand(), explainCommand(), schemaCommand(), doctorCommand())
 	return cmd
 }
 
