@@ -1,9 +1,11 @@
-// Command bench measures the river: what a message costs, how many of them a
-// core carries, how late an Observation and an alert are, and what a tick costs
-// when there are many devices. README.md says how.
+// Command bench measures the river (what a message costs, how many of them a
+// core carries, how late an Observation and an alert are, what a tick costs when
+// there are many devices) and the device mapping alone, beside other ways to do
+// the same. README.md says how.
 //
-// It runs the auscult program that it builds from this repository and knows
-// nothing of how the stages work inside.
+// For the river it runs the auscult program that it builds from this repository
+// and knows nothing of how the stages work inside; for the mapping it calls
+// package mapping as any program could.
 package main
 
 import (
@@ -63,10 +65,17 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) == 0 || args[0] != "river" {
-		return errors.New("what is to be measured? `go run . river` measures the river; `go run . river -h` shows its flags")
+	if len(args) > 0 && args[0] == "mapping" {
+		return runMapping(ctx, args[1:], out)
 	}
-	o, err := parse(args[1:])
+	if len(args) == 0 || args[0] != "river" {
+		return errors.New("what is to be measured? `go run . river` measures the river, `go run . mapping` the device mapping; -h behind either shows its flags")
+	}
+	return runRiver(ctx, args[1:], out)
+}
+
+func runRiver(ctx context.Context, args []string, out io.Writer) error {
+	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
 		return nil
 	}

@@ -33,15 +33,25 @@ type report struct {
 }
 
 func newReport(o *options) *report {
-	r := &report{
+	return &report{
 		Taken:   time.Now().UTC().Truncate(time.Second),
-		Machine: fmt.Sprintf("%s, %d cores, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version()),
+		Machine: machine(), Load: machineLoad(),
 		Devices: o.devices, Messages: o.messages, Emit: o.emit, Profiled: o.profile != "",
 	}
-	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
-		r.Load = strings.Join(strings.Fields(string(text))[:3], " ")
+}
+
+// machine says on what a run was made.
+func machine() string {
+	return fmt.Sprintf("%s, %d cores, %s/%s, %s", cpuModel(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version())
+}
+
+// machineLoad returns the load averages; empty where there is no /proc.
+func machineLoad() string {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return ""
 	}
-	return r
+	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
 func cpuModel() string {

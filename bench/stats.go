@@ -31,9 +31,9 @@ func spreadOf(all []time.Duration) spread {
 	}
 }
 
-// percentile returns the smallest of the sorted durations that is not below a
+// percentile returns the smallest of the sorted values that is not below a
 // share p of them (nearest rank).
-func percentile(sorted []time.Duration, p float64) time.Duration {
+func percentile[T any](sorted []T, p float64) T {
 	rank := int(math.Ceil(p * float64(len(sorted))))
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }

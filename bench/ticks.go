@@ -159,7 +159,8 @@ func (f *tickFigures) watch(ctx context.Context, g *kafka.Group, began time.Time
 	return nil
 }
 
-// ownCPU returns the CPU time of this process.
+// ownCPU returns the user and system time of this process, all threads together:
+// the garbage collector's share is in it.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
