@@ -40,7 +40,8 @@
       // A stream that has gone silent is ended, and htmx connects again; one
       // that never began (a refusal) is begun again.
       if (connection && connection.reader) connection.reader.cancel();
-      else if (!connection) {
+      else {
+        connection = null; // one that never got so far as to read
         heard = Date.now() - silence + retry;
         stream.dispatchEvent(new CustomEvent("again"));
       }
