@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"auscult/internal/mapfile"
 	"auscult/mapping/internal/tape"
 )
 
@@ -49,25 +50,21 @@ func pointer(t *tape.Tape, i uint32) string {
 	if i >= t.Nodes[0].Size {
 		return ""
 	}
-	var b strings.Builder
+	path := ""
 	var name []byte
 	for at := uint32(0); at != i; {
 		parent, k := at, 0
 		for at++; i >= at+t.Nodes[at].Size; k++ {
 			at += t.Nodes[at].Size
 		}
-		b.WriteByte('/')
 		if t.Nodes[parent].Kind == tape.Array {
-			b.WriteString(strconv.Itoa(k))
+			path = mapfile.JoinIndex(path, k)
 			continue
 		}
-		b.WriteString(pointerEscapes.Replace(string(t.NameOf(&t.Nodes[at], &name))))
+		path = mapfile.Join(path, string(t.NameOf(&t.Nodes[at], &name)))
 	}
-	return b.String()
+	return path
 }
-
-// pointerEscapes are those of RFC 6901.
-var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // maxQuote is how much of a value is quoted to people.
 const maxQuote = 120
